@@ -1,0 +1,300 @@
+"""Wires everything; the only file that names the Zoom and the Teams provider.
+
+`create_app` builds the parts and touches neither network nor workflow engine; `Service.start`
+migrates the database, starts the engine and takes up what a stopped process left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from dbos import DBOS
+from flask import Flask
+from integration.teams import TeamsProvider
+from integration.zoom import ZoomProvider
+from web.api import create_api
+from web.headers import install_headers
+from web.join import create_join_page
+from web.problems import install_problems
+from webhooks.teams_content import make_certificate
+
+import logs
+from course.model import Platform, Rule
+from course.store.cipher import Cipher, parse_key, secret_from_file
+from course.store.database import Database
+from integration import durable
+from integration.housekeeping import Housekeeping
+from integration.opening import Opening
+from integration.provider import MeetingProvider
+from integration.reconciliation import Reconciliation
+from integration.scheduling import Scheduling
+from integration.subscriptions import Callbacks, Subscriptions
+from integration.teams_keys import SigningKeys
+from settings import Settings, SettingsError
+from web.health import Metrics, create_health
+from webhooks.evidence import TeamsReader, ZoomReader
+from webhooks.inbox import Inbox
+from webhooks.routes import create_webhooks
+
+PLATFORM_HOSTS = (
+    "zoom.us",
+    "zoomgov.com",
+    "teams.microsoft.com",
+    "teams.live.com",
+    "teams.cloud.microsoft",
+)
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of these settings, with the keys that its fields are sealed with."""
+    if settings.encryption_keys:
+        try:
+            keys = [parse_key(key.get_secret_value()) for key in settings.encryption_keys]
+        except ValueError as e:
+            raise SettingsError(str(e)) from e
+    else:
+        keys = [parse_key(secret_from_file(settings.data_dir / "encryption.key"))]
+    return Database(settings.database(), Cipher(keys))
+
+
+def build_providers(
+    settings: Settings, clock: Callable[[], datetime]
+) -> dict[Platform, MeetingProvider]:
+    """The platforms that are configured."""
+    providers: dict[Platform, MeetingProvider] = {}
+    if zoom := settings.zoom:
+        providers[Platform.ZOOM] = ZoomProvider(
+            account_id=zoom.account_id,
+            client_id=zoom.client_id,
+            client_secret=zoom.client_secret,
+            api_url=zoom.api_url,
+            oauth_url=zoom.oauth_url,
+            clock=clock,
+        )
+    if teams := settings.teams:
+        providers[Platform.TEAMS] = TeamsProvider(
+            tenant_id=teams.tenant_id,
+            client_id=teams.client_id,
+            client_secret=teams.client_secret,
+            client_certificate=teams.client_certificate,
+            graph_url=teams.graph_url,
+            login_url=teams.login_url,
+            engagements_version=teams.engagements_version,
+            clock=clock,
+        )
+    return providers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationCertificate:
+    """The certificate that Graph encrypts notifications to, and the key that opens them."""
+
+    ref: str
+    der: bytes
+    key: RSAPrivateKey
+
+
+def load_certificate(settings: Settings, clock: Callable[[], datetime]) -> NotificationCertificate:
+    """The certificate of the settings, or one made under `DATA_DIR` on first use."""
+    teams = settings.teams
+    certificate_path = teams.notification_certificate if teams else None
+    key_path = teams.notification_key if teams else None
+    if (certificate_path is None) != (key_path is None):
+        raise SettingsError(
+            "TEAMS_NOTIFICATION_CERTIFICATE and TEAMS_NOTIFICATION_KEY belong together: set both."
+        )
+    if certificate_path is None or key_path is None:
+        certificate_path = settings.data_dir / "teams-notification.crt"
+        key_path = settings.data_dir / "teams-notification.key"
+        if not (certificate_path.exists() and key_path.exists()):
+            _make_certificate(certificate_path, key_path, clock())
+    certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
+    key = load_pem_private_key(key_path.read_bytes(), password=None)
+    if not isinstance(key, RSAPrivateKey):
+        raise SettingsError("TEAMS_NOTIFICATION_KEY must be an RSA key of 2048 to 4096 bits.")
+    der = certificate.public_bytes(Encoding.DER)
+    return NotificationCertificate(
+        ref=f"circle-{hashlib.sha256(der).hexdigest()[:16]}", der=der, key=key
+    )
+
+
+def _make_certificate(certificate_path: Path, key_path: Path, now: datetime) -> None:
+    private_pem, certificate_pem = make_certificate(now)
+    key_path.parent.mkdir(parents=True, exist_ok=True)
+    key_path.touch(mode=0o600)
+    key_path.write_bytes(private_pem)
+    certificate_path.write_bytes(certificate_pem)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The running parts of one process."""
+
+    flask: Flask
+    database: Database
+    inbox: Inbox
+    scheduling: Scheduling
+    chores: Mapping[str, Callable[[], int]]
+    started: list[datetime]
+    clock: Callable[[], datetime]
+
+    @property
+    def wsgi(self) -> Callable[..., Any]:
+        """What the HTTP server calls."""
+        return self.flask
+
+    def start(self) -> None:
+        """Migrate, start the workflow engine, take up what was left."""
+        self.database.migrate()
+        DBOS.launch()
+        Housekeeping.schedule(self.chores)
+        self.scheduling.resume()
+        self.started.append(self.clock())
+
+    def stop(self) -> None:
+        """Store what is waiting, stop the engine; unfinished work goes on at the next start."""
+        self.inbox.close()
+        DBOS.destroy()
+        self.database.close()
+
+
+def _workflow_database(settings: Settings) -> str:
+    """The engine's own database: a file beside ours, or its own schema in the same PostgreSQL."""
+    ours = settings.database()
+    if ours.startswith("sqlite"):
+        return f"{ours.removesuffix('.sqlite')}-workflows.sqlite"
+    return ours
+
+
+def create_app(settings: Settings, *, clock: Callable[[], datetime]) -> Service:
+    """Build the service from its settings. Raises `SettingsError`."""
+    logs.configure(settings.log_level)
+    database = open_database(settings)
+    providers = build_providers(settings, clock)
+    certificate = load_certificate(settings, clock)
+    durable.configure(
+        database_url=_workflow_database(settings), executor_id=f"circle-{socket.gethostname()}"
+    )
+    callbacks = {
+        Platform.TEAMS: Callbacks(
+            notification_url=f"{settings.public_url}/webhooks/teams",
+            lifecycle_url=f"{settings.public_url}/webhooks/teams/lifecycle",
+            certificate_der=certificate.der,
+            certificate_ref=certificate.ref,
+        )
+    }
+    subscriptions = Subscriptions(
+        database=database, providers=providers, callbacks=callbacks, clock=clock
+    )
+    zoom, teams = settings.zoom, settings.teams
+    hosts = {Platform.ZOOM: zoom.host if zoom else "", Platform.TEAMS: teams.host if teams else ""}
+    scheduling = Scheduling(
+        database=database,
+        opening=Opening(
+            database=database, providers=providers, subscriptions=subscriptions, clock=clock
+        ),
+        organisers={platform: hosts[platform] for platform in providers},
+        rule=Rule(),
+        timezone=settings.timezone,
+        clock=clock,
+    )
+    reconciliation = Reconciliation(database=database, providers=providers, clock=clock)
+    inbox = Inbox(database)
+    zoom_reader = (
+        ZoomReader(
+            secrets=zoom.webhook_secrets,
+            account_id=zoom.account_id,
+            sent_direction=zoom.sent_direction,
+        )
+        if zoom
+        else None
+    )
+    teams_reader = None
+    if teams:
+        keys = SigningKeys(login_url=teams.login_url, jwks_url=teams.jwks_url)
+        teams_reader = TeamsReader(
+            database=database,
+            audience=teams.client_id,
+            tenant_id=teams.tenant_id,
+            signing_keys=keys.current,
+            private_keys={certificate.ref: certificate.key},
+        )
+    started: list[datetime] = []
+    metrics = Metrics()
+
+    flask = Flask("circle", static_folder=None)
+    install_problems(flask)
+    install_headers(flask, public_url=settings.public_url)
+    flask.register_blueprint(
+        create_api(
+            database=database,
+            office=scheduling,
+            close_register=lambda cohort_id, week, actor: reconciliation.close(
+                cohort_id, week, actor=actor
+            ),
+            configured=lambda: {Platform(name): gaps for name, gaps in settings.missing().items()},
+            clock=clock,
+            public_url=settings.public_url,
+            default_timezone=settings.timezone,
+        )
+    )
+    flask.register_blueprint(
+        create_join_page(
+            database=database,
+            clock=clock,
+            public_url=settings.public_url,
+            allowed_hosts=_allowed_hosts(settings),
+        )
+    )
+    flask.register_blueprint(
+        create_webhooks(
+            inbox=inbox,
+            zoom_reader=zoom_reader,
+            teams_reader=teams_reader,
+            wake=Housekeeping.wake,
+            counted=metrics.notifications,
+            clock=clock,
+        )
+    )
+    flask.register_blueprint(
+        create_health(
+            database=database,
+            metrics=metrics,
+            ready=lambda: bool(started),
+            configured=list(providers),
+        )
+    )
+    chores = {
+        "renew subscriptions": subscriptions.renew_due,
+        "fetch records": reconciliation.reconcile_due,
+        **({"read waiting": lambda: teams_reader.read_waiting(inbox)} if teams_reader else {}),
+    }
+    return Service(
+        flask=flask,
+        database=database,
+        inbox=inbox,
+        scheduling=scheduling,
+        chores=chores,
+        started=started,
+        clock=clock,
+    )
+
+
+def _allowed_hosts(settings: Settings) -> Callable[[str], bool]:
+    """Whether a stored join link leads to a platform: its public hosts, or the API's own."""
+    own = {urlsplit(settings.zoom_api_url).hostname, urlsplit(settings.graph_url).hostname}
+
+    def allowed(host: str) -> bool:
+        return host in own or any(host == h or host.endswith(f".{h}") for h in PLATFORM_HOSTS)
+
+    return allowed

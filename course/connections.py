@@ -1,0 +1,134 @@
+"""One device's stay: participant events of one connection folded into spans of presence.
+
+The fold sorts what it is given, so order and repetition of the events change nothing. What the
+evidence leaves open (no leave was told, a leave without a join) stays open here; who the person
+was and what else they did decides later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from course.intervals import Span, union
+from course.model import EventKind, Participant, ParticipantEvent, Source
+
+MEDIA = (EventKind.CAMERA, EventKind.MICROPHONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One device's stay. `spans` are certain; `open_from`: joined then, and no leave was told.
+
+    `orphan_left_at`: left then, and no join was told. `last_seen_at` is its own last evidence.
+    `is_record`: told by the platform's record, not pushed.
+    """
+
+    ref: str
+    participants: tuple[Participant, ...]
+    began_at: datetime
+    last_seen_at: datetime
+    spans: tuple[Span, ...]
+    open_from: datetime | None
+    orphan_left_at: datetime | None
+    waited: bool
+    is_record: bool
+    events: tuple[ParticipantEvent, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The displayed names, in the order in which they were seen."""
+        return tuple(dict.fromkeys(p.display_name for p in self.participants if p.display_name))
+
+    @property
+    def was_present(self) -> bool:
+        """Whether it ever was more than waiting."""
+        return bool(self.spans) or self.open_from is not None or self.orphan_left_at is not None
+
+    @property
+    def media(self) -> tuple[ParticipantEvent, ...]:
+        """What was told of camera and microphone."""
+        return tuple(e for e in self.events if e.kind in MEDIA)
+
+
+def build_connections(events: Iterable[ParticipantEvent]) -> tuple[Connection, ...]:
+    """The connections of one held instance, in order of their beginning."""
+    by_ref: dict[str, list[ParticipantEvent]] = {}
+    seats: dict[str, str] = {}
+    loose: list[ParticipantEvent] = []
+    for event in sorted(events, key=lambda e: (e.occurred_at, e.key)):
+        if event.kind in (EventKind.INSTANCE_STARTED, EventKind.INSTANCE_ENDED):
+            continue
+        if event.connection_ref is None:
+            loose.append(event)
+            continue
+        by_ref.setdefault(event.connection_ref, []).append(event)
+        # A live connection is the better owner of a seat than a row of the record.
+        if event.seat_ref is not None and (
+            event.source is Source.WEBHOOK or event.seat_ref not in seats
+        ):
+            seats[event.seat_ref] = event.connection_ref
+    for event in loose:
+        owner = seats.get(event.seat_ref or "")
+        if owner is not None:
+            by_ref[owner].append(event)
+    built = [_fold(ref, found) for ref, found in by_ref.items()]
+    return tuple(sorted(built, key=lambda c: (c.began_at, c.ref)))
+
+
+def _fold(ref: str, events: list[ParticipantEvent]) -> Connection:
+    events = sorted(events, key=lambda e: (e.occurred_at, e.key))
+    stays = [
+        (e.occurred_at, e.until_at)
+        for e in events
+        if e.kind is EventKind.STAY and e.until_at is not None
+    ]
+    spans, open_from, orphan_left_at = _pair(events)
+    moves = [e for e in events if e.kind not in MEDIA] or events
+    return Connection(
+        ref=ref,
+        participants=tuple(dict.fromkeys(e.participant for e in events if e.participant)),
+        began_at=moves[0].occurred_at,
+        last_seen_at=max(e.until_at or e.occurred_at for e in events),
+        spans=union([*spans, *stays]),
+        open_from=open_from,
+        orphan_left_at=orphan_left_at,
+        waited=any(e.kind is EventKind.WAITING for e in events),
+        is_record=any(e.source is Source.PLATFORM_RECORD for e in events),
+        events=tuple(events),
+    )
+
+
+def _pair(
+    events: list[ParticipantEvent],
+) -> tuple[list[Span], datetime | None, datetime | None]:
+    """Joins and leaves to spans; the join that stays open; the leave that had no join.
+
+    A move between rooms is told as a leave and a join at the same second, in any order: whoever
+    was in stays in. At the same second without having been in, it is a join of no length, unless
+    another leave follows: then it was a move whose first join was lost.
+    """
+    told = [e for e in events if e.kind in (EventKind.JOINED, EventKind.LEFT)]
+    instants = [
+        (at, {e.kind for e in group}) for at, group in groupby(told, key=lambda e: e.occurred_at)
+    ]
+    spans: list[Span] = []
+    open_from: datetime | None = None
+    orphan_left_at: datetime | None = None
+    for number, (at, kinds) in enumerate(instants):
+        joined, left = EventKind.JOINED in kinds, EventKind.LEFT in kinds
+        if open_from is not None:
+            if left and not joined:
+                spans.append((open_from, at))
+                open_from = None
+        elif joined and left:
+            following = instants[number + 1][1] if number + 1 < len(instants) else set()
+            if following == {EventKind.LEFT}:
+                open_from = at
+        elif joined:
+            open_from = at
+        elif not spans and orphan_left_at is None:
+            orphan_left_at = at
+    return spans, open_from, orphan_left_at

@@ -1,0 +1,203 @@
+"""Who was it? From a connection to a carer, or to nobody with suggestions.
+
+The order: a personal invitation, an exact e-mail address, a person's remembered word, then the
+exact full name together with the carer's own join page opened shortly before. A name alone is
+only ever a suggestion. A changed name never takes an identity away or to somebody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rapidfuzz import fuzz
+
+from course.connections import Connection
+from course.model import (
+    Carer,
+    Cohort,
+    EventKind,
+    Evidence,
+    Link,
+    Participant,
+    Role,
+    Suggestion,
+)
+
+JOIN_PAGE_BEFORE = timedelta(minutes=10)
+JOIN_PAGE_AFTER = timedelta(minutes=2)
+LEAST_SCORE = 0.6
+MOST_SUGGESTIONS = 3
+
+_DEVICE = re.compile(
+    r"\((?:she|he|they)[^)]*\)|\(guest\)|\(external\)|\(unverified\)"
+    r"|['’]?s?\s+(?:iphone|ipad|phone|laptop|macbook|galaxy|tablet|pc|computer)\b.*$",
+    re.IGNORECASE,
+)
+_NOTE_TAKER = re.compile(
+    r"\b(?:otter\.ai|otterpilot|fireflies|read\.ai|fathom|tl;?dv|note\s?taker|notetaker"
+    r"|meeting notes|recorder bot)\b",
+    re.IGNORECASE,
+)
+
+
+def normalise(name: str) -> str:
+    """A name for comparing: without case, accents, punctuation and device suffixes."""
+    text = unicodedata.normalize("NFKD", _DEVICE.sub("", name))
+    text = "".join(c for c in text if not unicodedata.combining(c)).casefold()
+    return " ".join(re.sub(r"[^\w\s]|_", " ", text).split())
+
+
+def _plain(name: str) -> str:
+    """A full name for exact comparison: only case, accents and spacing are forgiven."""
+    text = unicodedata.normalize("NFKD", name)
+    return " ".join("".join(c for c in text if not unicodedata.combining(c)).casefold().split())
+
+
+def _keys(participants: Iterable[Participant], connection_ref: str) -> list[str]:
+    """What a participant may be remembered by, the most lasting first."""
+    seen = list(participants)
+    names = [n for n in (_plain(p.display_name) for p in seen) if n]
+    return [
+        *(f"email {p.email.casefold()}" for p in seen if p.email),
+        *(f"account {p.account_ref}" for p in seen if p.account_ref and p.stable_account),
+        *(f"name {name}" for name in names[:1]),
+        *(f"name {name}" for name in names[1:]),
+        *(f"account {p.account_ref}" for p in seen if p.account_ref and not p.stable_account),
+        f"connection {connection_ref}",
+    ]
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def participant_key(connection: Connection) -> str:
+    """A short name for whoever it was, safe in an address and the same in later weeks."""
+    return _short(_keys(connection.participants, connection.ref)[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a connection was. `carer_id` None and `known` True: known, and not a carer.
+
+    `how` is a sentence's end for the evidence; `shared_with` are carers who have the same link or
+    address, for whom this connection proves nothing.
+    """
+
+    carer_id: str | None
+    known: bool
+    how: str
+    shared_with: tuple[str, ...] = ()
+    link: Link | None = None
+    by_join_page: bool = False
+
+
+class Roster:
+    """Who may come: carers by everything that identifies them, facilitators, remembered words."""
+
+    def __init__(self, cohort: Cohort, evidence: Evidence) -> None:
+        self._by_invitation: dict[str, list[Carer]] = {}
+        self._by_email: dict[str, list[Carer]] = {}
+        self._by_name: dict[str, list[Carer]] = {}
+        self.carers = {carer.id: carer for carer in cohort.carers}
+        for carer in sorted(cohort.carers, key=lambda c: (c.household, c.position, c.id)):
+            if carer.invitation_ref:
+                self._by_invitation.setdefault(carer.invitation_ref, []).append(carer)
+            if carer.email:
+                self._by_email.setdefault(carer.email.casefold(), []).append(carer)
+            self._by_name.setdefault(_plain(carer.name), []).append(carer)
+        self._staff_emails = {
+            cohort.organiser.casefold(),
+            *(f.email.casefold() for f in cohort.facilitators),
+        }
+        self._staff_names = {_plain(f.name) for f in cohort.facilitators} - set(self._by_name)
+        self._links = {link.ref: link for link in evidence.links}
+        self._opened: dict[str, list[datetime]] = {}
+        for event in sorted(evidence.events, key=lambda e: e.occurred_at):
+            if event.kind is EventKind.JOIN_PAGE_OPENED and event.carer_id is not None:
+                self._opened.setdefault(event.carer_id, []).append(event.occurred_at)
+
+    def identify(self, connection: Connection) -> Identity:
+        """Who that was, by everything that was seen on the connection together."""
+        seen = connection.participants
+        names = {_plain(p.display_name) for p in seen if p.display_name}
+        for ref in sorted({p.invitation_ref for p in seen if p.invitation_ref}):
+            if ref in self._by_invitation:
+                return self._one_of(self._by_invitation[ref], names, "personal link")
+        if any(p.role is Role.BOT or _NOTE_TAKER.search(p.display_name) for p in seen):
+            return Identity(carer_id=None, known=True, how="a note-taker or another program")
+        emails = {p.email.casefold() for p in seen if p.email}
+        if (
+            any(p.role is Role.ORGANISER for p in seen)
+            or emails & self._staff_emails
+            or names & self._staff_names
+        ):
+            return Identity(carer_id=None, known=True, how="a facilitator")
+        for email in sorted(emails):
+            if email in self._by_email:
+                return self._one_of(self._by_email[email], names, "e-mail address")
+        for key in _keys(seen, connection.ref):
+            link = self._links.get(_short(key))
+            if link is not None:
+                how = f"{link.made_by} said so"
+                return Identity(carer_id=link.carer_id, known=True, how=how, link=link)
+        return self._by_join_page(connection, names)
+
+    def _one_of(self, carers: Sequence[Carer], names: set[str], how: str) -> Identity:
+        """One link or address for several carers: the name chooses, else the first of them."""
+        chosen = next((c for c in carers if _plain(c.name) in names), carers[0])
+        others = tuple(c.id for c in carers if c.id != chosen.id)
+        return Identity(carer_id=chosen.id, known=True, how=how, shared_with=others)
+
+    def _by_join_page(self, connection: Connection, names: set[str]) -> Identity:
+        for name in sorted(names):
+            carers = self._by_name.get(name, [])
+            if len(carers) == 1 and self._opened_near(carers[0].id, connection.began_at):
+                return Identity(
+                    carer_id=carers[0].id,
+                    known=True,
+                    how="exact full name, and the own join page was opened just before",
+                    by_join_page=True,
+                )
+        return Identity(carer_id=None, known=False, how="nothing but a name")
+
+    def _opened_near(self, carer_id: str, at: datetime) -> bool:
+        opened = self._opened.get(carer_id, [])
+        place = bisect_left(opened, at - JOIN_PAGE_BEFORE)
+        return place < len(opened) and opened[place] <= at + JOIN_PAGE_AFTER
+
+    def suggest(self, connection: Connection) -> tuple[Suggestion, ...]:
+        """Who it might have been, best first; never a match."""
+        best: dict[str, Suggestion] = {}
+        for name in connection.names:
+            for carer in self.carers.values():
+                found = _compare(name, carer)
+                if found and (carer.id not in best or found.score > best[carer.id].score):
+                    best[carer.id] = found
+        ranked = sorted(best.values(), key=lambda s: (-s.score, s.carer_id))
+        return tuple(ranked[:MOST_SUGGESTIONS])
+
+
+def _compare(name: str, carer: Carer) -> Suggestion | None:
+    ours, theirs = normalise(carer.name), normalise(name)
+    if not theirs:
+        return None
+    if ours == theirs:
+        score, why = 1.0, "the same full name"
+    elif " " not in theirs:
+        # One word alone: a first name says little, and the usual ratios say 100 to it.
+        if theirs not in ours.split():
+            return None
+        score, why = LEAST_SCORE, "a part of the name is the same"
+    else:
+        score = fuzz.token_sort_ratio(ours, theirs) / 100
+        why = "a similar name"
+    if score < LEAST_SCORE:
+        return None
+    return Suggestion(carer_id=carer.id, score=round(score, 2), why=why)

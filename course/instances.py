@@ -1,0 +1,120 @@
+"""Held instances: which events belong to one held meeting, and to which session it counts.
+
+Where the platform names the instance, the name decides. Where it does not, a series' stream of
+live events is cut when the platform says that the call ended, when nobody is left, or after three
+silent hours. An instance counts for the session whose window it overlaps most; the window is from
+30 minutes before the planned start to 120 minutes after the planned end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from course.connections import Connection, build_connections
+from course.intervals import Span, intersect, total
+from course.model import EventKind, ParticipantEvent, Session, SessionState
+
+WINDOW_BEFORE = timedelta(minutes=30)
+WINDOW_AFTER = timedelta(minutes=120)
+SILENCE = timedelta(hours=3)
+INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One held meeting. `ended_at` is None while nobody has told its end."""
+
+    ref: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    last_event_at: datetime
+    connections: tuple[Connection, ...]
+
+    @property
+    def span(self) -> Span:
+        """From its start to its last sign of life, never empty."""
+        end = max(self.last_event_at, self.ended_at or self.last_event_at)
+        return self.started_at, max(end, self.started_at + INSTANT)
+
+
+def find_instances(events: Iterable[ParticipantEvent]) -> tuple[Instance, ...]:
+    """The held instances among the events, in order of their start. Equal keys are one event."""
+    named: dict[str, list[ParticipantEvent]] = {}
+    unnamed: list[ParticipantEvent] = []
+    for event in {e.key: e for e in sorted(events, key=lambda e: e.key)}.values():
+        if event.kind is EventKind.JOIN_PAGE_OPENED:
+            continue
+        if event.instance_ref is not None:
+            named.setdefault(event.instance_ref, []).append(event)
+        else:
+            unnamed.append(event)
+    found = [_build(ref, group) for ref, group in named.items()]
+    found += [_build(None, group) for group in _cut(unnamed)]
+    return tuple(sorted(found, key=lambda i: (i.started_at, i.ref or "")))
+
+
+def _build(ref: str | None, events: list[ParticipantEvent]) -> Instance:
+    told = [e.occurred_at for e in events if e.kind is EventKind.INSTANCE_STARTED]
+    told = told or [e.instance_started_at for e in events if e.instance_started_at is not None]
+    moves = [e.occurred_at for e in events if e.kind is not EventKind.WAITING]
+    ends = [e.occurred_at for e in events if e.kind is EventKind.INSTANCE_ENDED]
+    return Instance(
+        ref=ref,
+        started_at=min(told or moves or [e.occurred_at for e in events]),
+        ended_at=max(ends, default=None),
+        last_event_at=max(e.until_at or e.occurred_at for e in events),
+        connections=build_connections(events),
+    )
+
+
+def _cut(events: list[ParticipantEvent]) -> list[list[ParticipantEvent]]:
+    """The unnamed stream of one series in pieces, each one held instance."""
+    pieces: list[list[ParticipantEvent]] = []
+    piece: list[ParticipantEvent] = []
+    inside: set[str] = set()
+    over = False
+    # At one instant whoever joins does so before others leave: the roster is not empty between.
+    order = {EventKind.INSTANCE_STARTED: 0, EventKind.LEFT: 2, EventKind.INSTANCE_ENDED: 3}
+    for event in sorted(events, key=lambda e: (e.occurred_at, order.get(e.kind, 1), e.key)):
+        silent = piece and event.occurred_at - piece[-1].occurred_at > SILENCE
+        late = event.kind in (EventKind.LEFT, EventKind.INSTANCE_ENDED)
+        if piece and (silent or (over and not late)):
+            pieces.append(piece)
+            piece, inside = [], set()
+        over = over and late and bool(piece)
+        piece.append(event)
+        if event.kind is EventKind.JOINED:
+            inside.add(event.connection_ref or "")
+        elif event.kind is EventKind.LEFT:
+            inside.discard(event.connection_ref or "")
+            over = over or not inside
+        elif event.kind is EventKind.INSTANCE_ENDED:
+            over = True
+    return [*pieces, piece] if piece else pieces
+
+
+def window_of(session: Session) -> Span:
+    """When an instance may take place and still be this session."""
+    return session.starts_at - WINDOW_BEFORE, session.ends_at + WINDOW_AFTER
+
+
+def instances_by_week(
+    sessions: Sequence[Session], instances: Sequence[Instance]
+) -> tuple[dict[int, list[Instance]], list[Instance]]:
+    """The instances of each week, and those that belong to no session."""
+    weeks: dict[int, list[Instance]] = {session.week: [] for session in sessions}
+    apart: list[Instance] = []
+    held = [s for s in sessions if s.state is SessionState.SCHEDULED]
+    for instance in instances:
+        overlaps = [
+            (total(intersect([instance.span], [window_of(session)])), -session.week)
+            for session in held
+        ]
+        best = max(overlaps, default=None)
+        if best is None or not best[0]:
+            apart.append(instance)
+        else:
+            weeks[-best[1]].append(instance)
+    return weeks, apart

@@ -1,0 +1,370 @@
+"""The words of the course as values: cohort, session, household, carer, participant event, verdict.
+
+Everything here is frozen and knows no database, no network and no platform. `_at` is an aware UTC
+datetime, `_on` a date, a length is a `timedelta`, `_ref` is a platform's identifier and `_id` ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Platform(StrEnum):
+    """Where a cohort meets."""
+
+    ZOOM = "zoom"
+    TEAMS = "teams"
+
+
+class CohortState(StrEnum):
+    """How far the platform agrees with what staff asked for."""
+
+    OPENING = "opening"
+    READY = "ready"
+    NEEDS_ATTENTION = "needs_attention"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class SessionState(StrEnum):
+    """Whether a session is still to be held as planned."""
+
+    SCHEDULED = "scheduled"
+    CANCELLED = "cancelled"
+
+
+class RegisterState(StrEnum):
+    """How final a session's verdicts are.
+
+    `provisional`: the session is over, the platform's own record has not been merged yet.
+    """
+
+    SCHEDULED = "scheduled"
+    LIVE = "live"
+    PROVISIONAL = "provisional"
+    CLOSED = "closed"
+
+
+class Verdict(StrEnum):
+    """Our conclusion for one carer and one session."""
+
+    ATTENDED = "attended"
+    PARTIAL = "partial"
+    ABSENT = "absent"
+    UNDETERMINED = "undetermined"
+    PENDING = "pending"
+
+
+class AllSessions(StrEnum):
+    """Where a carer or a household stands against the all-sessions rule."""
+
+    ON_TRACK = "on_track"
+    AT_RISK = "at_risk"
+    MISSED = "missed"
+    COMPLETED = "completed"
+    UNDETERMINED = "undetermined"
+
+
+class CorrectionKind(StrEnum):
+    """What a person says with a correction; only `correction` is counted as a plain verdict."""
+
+    CORRECTION = "correction"
+    CATCH_UP = "catch_up"
+    CAMERA_EXEMPT = "camera_exempt"
+    EXCUSED = "excused"
+
+
+class HouseholdRule(StrEnum):
+    """Whether each carer of a household must attend, or any one of them."""
+
+    EVERY_CARER = "every_carer"
+    ANY_CARER = "any_carer"
+
+
+class Source(StrEnum):
+    """Who told us a fact."""
+
+    WEBHOOK = "webhook"
+    PLATFORM_RECORD = "platform_record"
+    JOIN_PAGE = "join_page"
+    FACILITATOR = "facilitator"
+    CALL_BOT = "call_bot"
+
+
+class EventKind(StrEnum):
+    """What was observed.
+
+    `joined` and `left` are pushed while a session runs and are paired by `connection_ref`.
+    `stay` is a whole attendance interval from the platform's own record (`until_at` set).
+    `waiting` is the waiting room or lobby: never presence.
+    `seen` says only who somebody was (a rename, a late identity); it proves no presence.
+    `camera` and `microphone` carry a `level`; with `until_at` they are a sample that covers
+    that span, without it a change that holds until the next one.
+    """
+
+    INSTANCE_STARTED = "instance_started"
+    INSTANCE_ENDED = "instance_ended"
+    JOINED = "joined"
+    LEFT = "left"
+    WAITING = "waiting"
+    STAY = "stay"
+    SEEN = "seen"
+    CAMERA = "camera"
+    MICROPHONE = "microphone"
+    JOIN_PAGE_OPENED = "join_page_opened"
+
+
+class Level(StrEnum):
+    """How much an observation of a camera or a microphone proves.
+
+    `device_present` < `sending`/`not_sending` < `on`/`off`. A muted microphone is `off` and yet
+    connected.
+    """
+
+    DEVICE_PRESENT = "device_present"
+    SENDING = "sending"
+    NOT_SENDING = "not_sending"
+    ON = "on"
+    OFF = "off"
+
+
+class Role(StrEnum):
+    """What the platform says a participant is."""
+
+    ATTENDEE = "attendee"
+    ORGANISER = "organiser"
+    BOT = "bot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """Whoever the platform saw, not yet known to be a carer. All but the role may be missing.
+
+    `invitation_ref`: the platform's id of a personal invitation (strongest evidence of who it is).
+    `account_ref`: the platform's id of a signed-in account or guest. `stable_account` says that
+    this id is the same on every visit, so that it may be remembered.
+    """
+
+    display_name: str = ""
+    email: str = ""
+    invitation_ref: str | None = None
+    account_ref: str | None = None
+    stable_account: bool = False
+    role: Role = Role.ATTENDEE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantEvent:
+    """One observed fact, in our words. The same fact told twice has the same `key`.
+
+    `series_ref` or `instance_ref` may be missing, never both (except for the join page, which is
+    known by `carer_id`). `instance_ref` is one held meeting where the platform names it.
+    `connection_ref` is one device's stay. `seat_ref` is the platform's second name for a
+    connection, under which some media reports speak of it.
+    """
+
+    key: str
+    platform: Platform
+    kind: EventKind
+    occurred_at: datetime
+    source: Source
+    series_ref: str | None = None
+    instance_ref: str | None = None
+    instance_started_at: datetime | None = None
+    until_at: datetime | None = None
+    connection_ref: str | None = None
+    seat_ref: str | None = None
+    participant: Participant | None = None
+    level: Level | None = None
+    carer_id: str | None = None
+    notification_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What counts as attending; stamped on the cohort when it opens, never rewritten after.
+
+    `presence` and `camera` are shares from 0 to 1 of the time that the session was really held
+    and of the time present. `microphone` is `connected` or `any`.
+    """
+
+    presence: float = 0.8
+    camera: float = 0.5
+    microphone: str = "connected"
+    late_after: timedelta = timedelta(minutes=10)
+    household: HouseholdRule = HouseholdRule.EVERY_CARER
+    satisfied_by: frozenset[CorrectionKind] = frozenset(
+        {CorrectionKind.CATCH_UP, CorrectionKind.CAMERA_EXEMPT}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One of the eight Saturdays."""
+
+    week: int
+    topic: str
+    starts_at: datetime
+    ends_at: datetime
+    state: SessionState = SessionState.SCHEDULED
+    occurrence_ref: str | None = None
+
+    @property
+    def length(self) -> timedelta:
+        """Planned length."""
+        return self.ends_at - self.starts_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carer:
+    """The adult whose attendance is recorded. `position` orders the carers of a household.
+
+    `invitation_ref` is what the platform calls this carer's personal link; two carers with one
+    e-mail address may share it. `enrolled_at` is when they were enrolled.
+    """
+
+    id: str
+    name: str
+    email: str
+    household: str
+    position: int
+    enrolled_at: datetime
+    withdrawn_at: datetime | None = None
+    invitation_ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facilitator:
+    """Who runs the sessions and reads the reports."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cohort:
+    """One group of households taking the course once, on one platform."""
+
+    id: str
+    name: str
+    platform: Platform
+    state: CohortState
+    timezone: str
+    organiser: str
+    rule: Rule
+    sessions: tuple[Session, ...]
+    carers: tuple[Carer, ...]
+    facilitators: tuple[Facilitator, ...] = ()
+    series_ref: str | None = None
+    problem: str | None = None
+    created_at: datetime
+    version: int = 1
+
+    def session(self, week: int) -> Session | None:
+        """The session of that week, or None."""
+        return next((s for s in self.sessions if s.week == week), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """A person's override of one verdict, with the reason and who gave it."""
+
+    week: int
+    carer_id: str
+    verdict: Verdict
+    kind: CorrectionKind
+    reason: str
+    made_by: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A person's word on who an unmatched participant is; remembered for the later weeks.
+
+    `ref` is `identity.participant_key(...)`. `carer_id` None: known, and not a carer.
+    """
+
+    ref: str
+    carer_id: str | None
+    made_by: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterEntry:
+    """What is stored about one session's register: whether and when the platform's record came.
+
+    `record_complete`: the platform's own record was fetched and shows the session.
+    """
+
+    week: int
+    closed_at: datetime | None = None
+    record_fetched_at: datetime | None = None
+    record_complete: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything that the verdicts of one cohort rest on."""
+
+    events: tuple[ParticipantEvent, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    links: tuple[Link, ...] = ()
+    registers: tuple[RegisterEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarerWeek:
+    """Our conclusion about one carer in one session, with what it rests on."""
+
+    week: int
+    verdict: Verdict
+    minutes_present: float = 0.0
+    share_present: float | None = None
+    late_minutes: int = 0
+    left_early_minutes: int = 0
+    camera: str = "unknown"
+    camera_share: float | None = None
+    microphone: str = "unknown"
+    intervals: tuple[tuple[datetime, datetime], ...] = ()
+    sources: tuple[Source, ...] = ()
+    reasons: tuple[str, ...] = ()
+    correction: Correction | None = None
+    event_keys: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """Who an unmatched participant might be. A suggestion, never a match."""
+
+    carer_id: str
+    score: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmatched:
+    """A participant whom the evidence does not tie to a carer."""
+
+    week: int
+    ref: str
+    display_name: str
+    minutes_present: float
+    suggestions: tuple[Suggestion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRegister:
+    """All verdicts of one session. `held_from`/`held_to` are the time it was really held."""
+
+    session: Session
+    state: RegisterState
+    held_from: datetime | None
+    held_to: datetime | None
+    weeks: dict[str, CarerWeek]
+    unmatched: tuple[Unmatched, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,263 @@
+"""The report that a facilitator reads: rows, totals, and the facts behind one verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from course.attendance import Judge
+from course.completion import Standing, carer_standings, household_standings
+from course.model import (
+    Carer,
+    CarerWeek,
+    Cohort,
+    EventKind,
+    Evidence,
+    ParticipantEvent,
+    SessionRegister,
+    Source,
+)
+
+_TOLD_BY = {
+    Source.WEBHOOK: "notification",
+    Source.PLATFORM_RECORD: "the platform's record",
+    Source.JOIN_PAGE: "join page",
+    Source.FACILITATOR: "facilitator",
+    Source.CALL_BOT: "calling bot",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttendanceReport:
+    """All registers of a cohort and where everybody stands."""
+
+    cohort: Cohort
+    as_of: datetime
+    registers: tuple[SessionRegister, ...]
+    carers: dict[str, Standing]
+    households: dict[str, Standing]
+
+
+def build_report(cohort: Cohort, evidence: Evidence, *, now: datetime) -> AttendanceReport:
+    """The report of a cohort from its evidence; pure."""
+    judge = Judge(cohort, evidence, now=now)
+    registers = tuple(judge.register(session) for session in cohort.sessions)
+    carers = carer_standings(cohort, registers)
+    return AttendanceReport(
+        cohort=cohort,
+        as_of=now,
+        registers=registers,
+        carers=carers,
+        households=household_standings(cohort, registers, carers),
+    )
+
+
+def _roster(cohort: Cohort) -> list[Carer]:
+    return sorted(cohort.carers, key=lambda c: (c.household, c.position, c.id))
+
+
+def report_json(report: AttendanceReport) -> dict[str, Any]:
+    """The report as the API gives it. Times are ISO 8601 in the cohort's zone."""
+    cohort, rule = report.cohort, report.cohort.rule
+    zone = ZoneInfo(cohort.timezone)
+
+    def local(at: datetime | None) -> str | None:
+        return at.astimezone(zone).isoformat() if at is not None else None
+
+    return {
+        "cohort": {"id": cohort.id, "name": cohort.name, "platform": cohort.platform.value},
+        "as_of": local(report.as_of),
+        "rule": {
+            "presence": rule.presence,
+            "camera": rule.camera,
+            "microphone": rule.microphone,
+            "late_after_minutes": int(rule.late_after.total_seconds() // 60),
+            "household": rule.household.value,
+            "satisfied_by": sorted(kind.value for kind in rule.satisfied_by),
+        },
+        "sessions": [
+            {
+                "week": r.session.week,
+                "topic": r.session.topic,
+                "starts_at": local(r.session.starts_at),
+                "ends_at": local(r.session.ends_at),
+                "held_from": local(r.held_from),
+                "held_to": local(r.held_to),
+                "register": r.state.value,
+                "notes": list(r.notes),
+            }
+            for r in report.registers
+        ],
+        "carers": [
+            {
+                "id": carer.id,
+                "name": carer.name,
+                "household": carer.household,
+                "all_sessions": report.carers[carer.id].all_sessions.value,
+                "missed_weeks": list(report.carers[carer.id].missed_weeks),
+                "weeks": [_week_json(r.weeks[carer.id], zone) for r in report.registers],
+            }
+            for carer in _roster(cohort)
+        ],
+        "households": [
+            {
+                "reference": reference,
+                "all_sessions": standing.all_sessions.value,
+                "missed_weeks": list(standing.missed_weeks),
+            }
+            for reference, standing in report.households.items()
+        ],
+        "unmatched": [
+            {
+                "week": seen.week,
+                "ref": seen.ref,
+                "display_name": seen.display_name,
+                "minutes_present": seen.minutes_present,
+                "suggestions": [
+                    {"carer": s.carer_id, "score": s.score, "why": s.why} for s in seen.suggestions
+                ],
+            }
+            for register in report.registers
+            for seen in register.unmatched
+        ],
+    }
+
+
+def _week_json(week: CarerWeek, zone: ZoneInfo) -> dict[str, Any]:
+    return {
+        "week": week.week,
+        "verdict": week.verdict.value,
+        "minutes_present": week.minutes_present,
+        "share_present": week.share_present,
+        "late_minutes": week.late_minutes,
+        "left_early_minutes": week.left_early_minutes,
+        "camera": week.camera,
+        "camera_share": week.camera_share,
+        "microphone": week.microphone,
+        "intervals": [
+            [begin.astimezone(zone).isoformat(), end.astimezone(zone).isoformat()]
+            for begin, end in week.intervals
+        ],
+        "sources": [source.value for source in week.sources],
+        "reasons": list(week.reasons),
+        "corrected": week.correction is not None,
+        "correction": week.correction.kind.value if week.correction else None,
+    }
+
+
+def verdicts_json(report: AttendanceReport, *, week: int) -> dict[str, Any]:
+    """What a closed register keeps: each verdict with the keys of the evidence it rests on."""
+    register = next(r for r in report.registers if r.session.week == week)
+    return {
+        carer_id: {"verdict": found.verdict.value, "evidence": list(found.event_keys)}
+        for carer_id, found in sorted(register.weeks.items())
+    }
+
+
+HEADER = (
+    "household",
+    "carer",
+    "all sessions",
+    "week",
+    "date",
+    "register",
+    "verdict",
+    "corrected",
+    "minutes present",
+    "share present",
+    "minutes late",
+    "left early by",
+    "camera",
+    "camera share",
+    "microphone",
+    "sources",
+    "reasons",
+)
+
+
+def report_rows(report: AttendanceReport) -> list[list[str]]:
+    """A row per carer and week under `HEADER`, for spreadsheets."""
+    zone = ZoneInfo(report.cohort.timezone)
+    rows = [list(HEADER)]
+    for carer in _roster(report.cohort):
+        for register in report.registers:
+            week = register.weeks[carer.id]
+            rows.append(
+                [
+                    carer.household,
+                    carer.name,
+                    report.carers[carer.id].all_sessions.value,
+                    str(week.week),
+                    register.session.starts_at.astimezone(zone).date().isoformat(),
+                    register.state.value,
+                    week.verdict.value,
+                    week.correction.kind.value if week.correction else "",
+                    f"{week.minutes_present:g}",
+                    "" if week.share_present is None else f"{week.share_present:g}",
+                    str(week.late_minutes),
+                    str(week.left_early_minutes),
+                    week.camera,
+                    "" if week.camera_share is None else f"{week.camera_share:g}",
+                    week.microphone,
+                    ", ".join(week.sources),
+                    "; ".join(week.reasons),
+                ]
+            )
+    return rows
+
+
+def explain(
+    cohort: Cohort, evidence: Evidence, *, week: int, carer_id: str, now: datetime
+) -> dict[str, Any] | None:
+    """Every fact behind one verdict, in words and as stored; None for an unknown week or carer."""
+    session = cohort.session(week)
+    carer = next((c for c in cohort.carers if c.id == carer_id), None)
+    if session is None or carer is None:
+        return None
+    judge = Judge(cohort, evidence, now=now)
+    found = judge.register(session).weeks[carer_id]
+    zone = ZoneInfo(cohort.timezone)
+    facts: list[str] = []
+    events: list[ParticipantEvent] = []
+    for connection, who in judge.connections_of(session, carer_id):
+        facts.append(f"one connection counts for {carer.name} because of: {who.how}")
+        facts += [_in_words(event, zone) for event in connection.events]
+        events += connection.events
+    return {
+        "week": week,
+        "carer": carer_id,
+        **{k: v for k, v in _week_json(found, zone).items() if k != "week"},
+        "facts": facts,
+        "events": [_event_json(event, zone) for event in events],
+    }
+
+
+def _in_words(event: ParticipantEvent, zone: ZoneInfo) -> str:
+    at = f"{event.occurred_at.astimezone(zone):%H:%M:%S}"
+    until = f"{event.until_at.astimezone(zone):%H:%M:%S}" if event.until_at else ""
+    name = event.participant.display_name if event.participant else ""
+    shown = f" as “{name}”" if name else ""
+    level = event.level.value.replace("_", " ") if event.level else ""
+    words = {
+        EventKind.JOINED: f"{at} joined{shown}",
+        EventKind.LEFT: f"{at} left{shown}",
+        EventKind.WAITING: f"{at} in the waiting room{shown}",
+        EventKind.STAY: f"{at} to {until} present{shown}",
+        EventKind.SEEN: f"{at} seen{shown}",
+    }.get(event.kind, f"{at}{f' to {until}' if until else ''} {event.kind.value}: {level}")
+    return f"{words} ({_TOLD_BY[event.source]})"
+
+
+def _event_json(event: ParticipantEvent, zone: ZoneInfo) -> dict[str, Any]:
+    return {
+        "key": event.key,
+        "kind": event.kind.value,
+        "occurred_at": event.occurred_at.astimezone(zone).isoformat(),
+        "until_at": event.until_at.astimezone(zone).isoformat() if event.until_at else None,
+        "level": event.level.value if event.level else None,
+        "source": event.source.value,
+        "display_name": event.participant.display_name if event.participant else None,
+        "notification": event.notification_id,
+    }

@@ -1,0 +1,105 @@
+"""Access tokens (hashed, scoped, expiring) and the audit trail (append-only)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from course.store import tables
+from course.store.hashing import token_hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """Who calls and what they may do. Roles: `admin`, `facilitator`, `viewer`.
+
+    `cohort_ids` are the cohorts given to a facilitator or viewer; an admin sees all.
+    """
+
+    id: str
+    name: str
+    role: str
+    cohort_ids: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+def insert_token(
+    connection: Connection,
+    *,
+    token_id: str,
+    token: str,
+    name: str,
+    role: str,
+    cohort_ids: Sequence[str],
+    now: datetime,
+    expires_at: datetime | None,
+) -> None:
+    """Store a token's hash; the token itself is shown once and kept nowhere."""
+    connection.execute(
+        insert(tables.access_token).values(
+            id=token_id,
+            token_hash=token_hash(token),
+            name=name,
+            role=role,
+            cohort_ids=list(cohort_ids),
+            created_at=now,
+            expires_at=expires_at,
+        )
+    )
+
+
+def find_token(connection: Connection, token: str, *, now: datetime) -> AccessToken | None:
+    """The live token, or None when unknown, expired or revoked."""
+    table = tables.access_token
+    row = (
+        connection.execute(
+            select(
+                table.c.id,
+                table.c.name,
+                table.c.role,
+                table.c.cohort_ids,
+                table.c.created_at,
+                table.c.expires_at,
+                table.c.revoked_at,
+            ).where(table.c.token_hash == token_hash(token))
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None or row["revoked_at"] or (row["expires_at"] and row["expires_at"] <= now):
+        return None
+    return AccessToken(**{**row, "cohort_ids": tuple(row["cohort_ids"])})
+
+
+def revoke_token(connection: Connection, token_id: str, *, now: datetime) -> bool:
+    """End a token; False when there is none with that id."""
+    table = tables.access_token
+    done = connection.execute(
+        update(table)
+        .where(table.c.id == token_id, table.c.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )
+    return bool(done.rowcount)
+
+
+def add_audit(
+    connection: Connection,
+    *,
+    actor: str,
+    action: str,
+    subject: str,
+    now: datetime,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Append one line to the audit trail."""
+    connection.execute(
+        insert(tables.audit).values(
+            at=now, actor=actor, action=action, subject=subject, detail=detail
+        )
+    )

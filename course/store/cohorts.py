@@ -1,0 +1,440 @@
+"""Cohorts, their sessions, carers and series: the named queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, func, insert, select, update
+
+from course.model import (
+    Carer,
+    Cohort,
+    CohortState,
+    CorrectionKind,
+    Facilitator,
+    HouseholdRule,
+    Platform,
+    Rule,
+    Session,
+    SessionState,
+)
+from course.store import tables
+from course.store.database import insert_new
+from course.store.hashing import token_hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSeries:
+    """What we know of the platform's object. `attempted_at`: a create call may have gone out."""
+
+    cohort_id: str
+    platform: Platform
+    attempted_at: datetime | None = None
+    series_ref: str | None = None
+    organiser_ref: str | None = None
+    meeting_ref: str | None = None
+    join_url: str | None = None
+    cancelled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """A carer with the links that let them in; for eyes that may see addresses only."""
+
+    carer: Carer
+    join_token: str
+    platform_join_url: str | None = None
+    problem: str | None = None
+
+
+def _rule_json(rule: Rule) -> dict[str, Any]:
+    return {
+        "presence": rule.presence,
+        "camera": rule.camera,
+        "microphone": rule.microphone,
+        "late_after_seconds": rule.late_after.total_seconds(),
+        "household": rule.household.value,
+        "satisfied_by": sorted(kind.value for kind in rule.satisfied_by),
+    }
+
+
+def _rule(stored: dict[str, Any]) -> Rule:
+    return Rule(
+        presence=stored["presence"],
+        camera=stored["camera"],
+        microphone=stored["microphone"],
+        late_after=timedelta(seconds=stored["late_after_seconds"]),
+        household=HouseholdRule(stored["household"]),
+        satisfied_by=frozenset(CorrectionKind(kind) for kind in stored["satisfied_by"]),
+    )
+
+
+def insert_cohort(connection: Connection, cohort: Cohort, join_tokens: dict[str, str]) -> None:
+    """Store a new cohort with its sessions and carers; `join_tokens` maps carer id to token."""
+    zone_day = cohort.sessions[0].starts_at.date()
+    connection.execute(
+        insert(tables.cohort).values(
+            id=cohort.id,
+            name=cohort.name,
+            platform=cohort.platform.value,
+            state=cohort.state.value,
+            problem=cohort.problem,
+            organiser=cohort.organiser,
+            timezone=cohort.timezone,
+            first_session_on=zone_day,
+            rule=_rule_json(cohort.rule),
+            created_at=cohort.created_at,
+            version=cohort.version,
+        )
+    )
+    connection.execute(
+        insert(tables.session),
+        [
+            {
+                "cohort_id": cohort.id,
+                "week": s.week,
+                "topic": s.topic,
+                "starts_at": s.starts_at,
+                "ends_at": s.ends_at,
+                "state": s.state.value,
+                "occurrence_ref": s.occurrence_ref,
+            }
+            for s in cohort.sessions
+        ],
+    )
+    for position, person in enumerate(cohort.facilitators):
+        connection.execute(
+            insert(tables.facilitator).values(
+                cohort_id=cohort.id, position=position, name=person.name, email=person.email
+            )
+        )
+    insert_carers(connection, cohort.id, cohort.carers, join_tokens)
+    connection.execute(
+        insert(tables.series).values(cohort_id=cohort.id, platform=cohort.platform.value)
+    )
+
+
+def insert_carers(
+    connection: Connection, cohort_id: str, carers: Sequence[Carer], join_tokens: dict[str, str]
+) -> None:
+    """Enrol carers."""
+    for carer in carers:
+        connection.execute(
+            insert(tables.carer).values(
+                id=carer.id,
+                cohort_id=cohort_id,
+                household=carer.household,
+                position=carer.position,
+                name=carer.name,
+                email=carer.email,
+                enrolled_at=carer.enrolled_at,
+                withdrawn_at=carer.withdrawn_at,
+                join_token=join_tokens[carer.id],
+                join_token_hash=token_hash(join_tokens[carer.id]),
+            )
+        )
+
+
+def read_cohort(connection: Connection, cohort_id: str) -> Cohort | None:
+    """One cohort, or None."""
+    row = (
+        connection.execute(select(tables.cohort).where(tables.cohort.c.id == cohort_id))
+        .mappings()
+        .one_or_none()
+    )
+    return _cohort(connection, row) if row is not None else None
+
+
+def _cohort(connection: Connection, row: RowMapping) -> Cohort:
+    cohort_id, platform = row["id"], Platform(row["platform"])
+    sessions = connection.execute(
+        select(tables.session)
+        .where(tables.session.c.cohort_id == cohort_id)
+        .order_by(tables.session.c.week)
+    ).mappings()
+    facilitators = connection.execute(
+        select(tables.facilitator)
+        .where(tables.facilitator.c.cohort_id == cohort_id)
+        .order_by(tables.facilitator.c.position)
+    ).mappings()
+    series = read_series(connection, cohort_id, platform)
+    return Cohort(
+        id=cohort_id,
+        name=row["name"],
+        platform=platform,
+        state=CohortState(row["state"]),
+        problem=row["problem"],
+        timezone=row["timezone"],
+        organiser=row["organiser"],
+        rule=_rule(row["rule"]),
+        sessions=tuple(
+            Session(
+                week=s["week"],
+                topic=s["topic"],
+                starts_at=s["starts_at"],
+                ends_at=s["ends_at"],
+                state=SessionState(s["state"]),
+                occurrence_ref=s["occurrence_ref"],
+            )
+            for s in sessions
+        ),
+        carers=tuple(e.carer for e in read_enrolments(connection, cohort_id)),
+        facilitators=tuple(Facilitator(name=f["name"], email=f["email"]) for f in facilitators),
+        series_ref=series.series_ref if series else None,
+        created_at=row["created_at"],
+        version=row["version"],
+    )
+
+
+def list_cohorts(
+    connection: Connection,
+    *,
+    state: CohortState | None = None,
+    platform: Platform | None = None,
+    only_ids: Sequence[str] | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> list[Cohort]:
+    """Cohorts, the newest first; `only_ids` restricts to those that the caller may see."""
+    query = select(tables.cohort).order_by(tables.cohort.c.created_at.desc(), tables.cohort.c.id)
+    if state is not None:
+        query = query.where(tables.cohort.c.state == state.value)
+    if platform is not None:
+        query = query.where(tables.cohort.c.platform == platform.value)
+    if only_ids is not None:
+        query = query.where(tables.cohort.c.id.in_(only_ids))
+    rows = connection.execute(query.limit(limit).offset(offset)).mappings().all()
+    return [_cohort(connection, row) for row in rows]
+
+
+def find_namesake(
+    connection: Connection, *, platform: Platform, name: str, first_session_on: date
+) -> str | None:
+    """The id of a live cohort with that name, platform and first Saturday, or None."""
+    return connection.execute(
+        select(tables.cohort.c.id).where(
+            tables.cohort.c.platform == platform.value,
+            tables.cohort.c.first_session_on == first_session_on,
+            func.lower(tables.cohort.c.name) == name.lower(),
+            tables.cohort.c.state.not_in([CohortState.CANCELLED.value, CohortState.FAILED.value]),
+        )
+    ).scalar()
+
+
+def cohorts_in_state(connection: Connection, state: CohortState) -> list[str]:
+    """Ids of the cohorts in that state."""
+    return list(
+        connection.execute(
+            select(tables.cohort.c.id).where(tables.cohort.c.state == state.value)
+        ).scalars()
+    )
+
+
+def set_state(
+    connection: Connection, cohort_id: str, state: CohortState, problem: str | None = None
+) -> None:
+    """Move a cohort to another state, with a sentence for staff where there is a problem."""
+    connection.execute(
+        update(tables.cohort)
+        .where(tables.cohort.c.id == cohort_id)
+        .values(state=state.value, problem=problem, version=tables.cohort.c.version + 1)
+    )
+
+
+def set_occurrence(connection: Connection, cohort_id: str, week: int, ref: str) -> None:
+    """Note which of the platform's occurrences is that week's session."""
+    connection.execute(
+        update(tables.session)
+        .where(tables.session.c.cohort_id == cohort_id, tables.session.c.week == week)
+        .values(occurrence_ref=ref)
+    )
+
+
+def read_series(connection: Connection, cohort_id: str, platform: Platform) -> StoredSeries | None:
+    """What is known of the cohort's series on that platform."""
+    row = (
+        connection.execute(
+            select(tables.series).where(
+                tables.series.c.cohort_id == cohort_id,
+                tables.series.c.platform == platform.value,
+            )
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return StoredSeries(**{**row, "platform": platform}) if row is not None else None
+
+
+def update_series(
+    connection: Connection, cohort_id: str, platform: Platform, **changes: datetime | str | None
+) -> None:
+    """Note what was learnt about the series; the names are those of `StoredSeries`."""
+    connection.execute(
+        update(tables.series)
+        .where(tables.series.c.cohort_id == cohort_id, tables.series.c.platform == platform.value)
+        .values(**changes)
+    )
+
+
+def cohort_of_series(connection: Connection, platform: Platform, series_ref: str) -> str | None:
+    """The id of the cohort whose series that is, or None."""
+    return connection.execute(
+        select(tables.series.c.cohort_id).where(
+            tables.series.c.platform == platform.value, tables.series.c.series_ref == series_ref
+        )
+    ).scalar()
+
+
+def save_invitation(
+    connection: Connection,
+    carer_id: str,
+    platform: Platform,
+    *,
+    ref: str | None,
+    join_url: str | None,
+    problem: str | None = None,
+) -> None:
+    """Note how a carer gets in on that platform, or why they cannot yet."""
+    values = {"invitation_ref": ref, "join_url": join_url, "problem": problem}
+    table = tables.invitation
+    if not insert_new(
+        connection, table, [{"carer_id": carer_id, "platform": platform.value, **values}]
+    ):
+        connection.execute(
+            update(table)
+            .where(table.c.carer_id == carer_id, table.c.platform == platform.value)
+            .values(**values)
+        )
+
+
+def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
+    """The cohort's carers with their links, by household and position."""
+    carer, invitation = tables.carer, tables.invitation
+    rows = connection.execute(
+        select(
+            carer,
+            invitation.c.invitation_ref,
+            invitation.c.join_url,
+            invitation.c.problem,
+        )
+        .join(tables.cohort, tables.cohort.c.id == carer.c.cohort_id)
+        .outerjoin(
+            invitation,
+            and_(
+                invitation.c.carer_id == carer.c.id,
+                invitation.c.platform == tables.cohort.c.platform,
+            ),
+        )
+        .where(carer.c.cohort_id == cohort_id)
+        .order_by(carer.c.household, carer.c.position)
+    ).mappings()
+    return [
+        Enrolment(
+            carer=_carer(row),
+            join_token=row["join_token"],
+            platform_join_url=row["join_url"],
+            problem=row["problem"],
+        )
+        for row in rows
+    ]
+
+
+def _carer(row: RowMapping) -> Carer:
+    return Carer(
+        id=row["id"],
+        name=row["name"],
+        email=row["email"],
+        household=row["household"],
+        position=row["position"],
+        enrolled_at=row["enrolled_at"],
+        withdrawn_at=row["withdrawn_at"],
+        invitation_ref=row["invitation_ref"],
+    )
+
+
+def find_by_join_token(connection: Connection, token: str) -> tuple[str, str] | None:
+    """(cohort id, carer id) of a join token, or None."""
+    row = connection.execute(
+        select(tables.carer.c.cohort_id, tables.carer.c.id).where(
+            tables.carer.c.join_token_hash == token_hash(token)
+        )
+    ).one_or_none()
+    return (row[0], row[1]) if row is not None else None
+
+
+def reserve_key(
+    connection: Connection, *, key: str, fingerprint: str, cohort_id: str, now: datetime
+) -> tuple[str, str]:
+    """Bind an idempotency key to a cohort; returns the (cohort id, fingerprint) it is bound to.
+
+    The cohort row must exist already or be inserted in the same transaction.
+    """
+    hashed = token_hash(key)
+    insert_new(
+        connection,
+        tables.idempotency,
+        [{"key": hashed, "fingerprint": fingerprint, "cohort_id": cohort_id, "created_at": now}],
+    )
+    return read_key(connection, key=key) or (cohort_id, fingerprint)
+
+
+def read_key(connection: Connection, *, key: str) -> tuple[str, str] | None:
+    """The (cohort id, fingerprint) that an idempotency key is bound to, or None."""
+    row = connection.execute(
+        select(tables.idempotency.c.cohort_id, tables.idempotency.c.fingerprint).where(
+            tables.idempotency.c.key == token_hash(key)
+        )
+    ).one_or_none()
+    return (row[0], row[1]) if row is not None else None
+
+
+def read_state(connection: Connection, cohort_id: str) -> CohortState | None:
+    """The state of a cohort, or None."""
+    state = connection.execute(
+        select(tables.cohort.c.state).where(tables.cohort.c.id == cohort_id)
+    ).scalar()
+    return CohortState(state) if state is not None else None
+
+
+def request_cancel(connection: Connection, cohort_id: str, *, now: datetime) -> None:
+    """Ask a running opening to stop; the first asking stands."""
+    connection.execute(
+        update(tables.cohort)
+        .where(tables.cohort.c.id == cohort_id, tables.cohort.c.cancel_requested_at.is_(None))
+        .values(cancel_requested_at=now)
+    )
+
+
+def cancel_requested(connection: Connection, cohort_id: str) -> bool:
+    """Whether staff have asked to cancel the cohort."""
+    asked = connection.execute(
+        select(tables.cohort.c.cancel_requested_at).where(tables.cohort.c.id == cohort_id)
+    ).scalar()
+    return asked is not None
+
+
+def held_since(
+    connection: Connection, *, since: datetime, until: datetime
+) -> list[tuple[str, int]]:
+    """(cohort id, week) of the sessions that ended in that span and whose register is not closed."""
+    session, register = tables.session, tables.register
+    rows = connection.execute(
+        select(session.c.cohort_id, session.c.week)
+        .join(tables.cohort, tables.cohort.c.id == session.c.cohort_id)
+        .outerjoin(
+            register,
+            and_(register.c.cohort_id == session.c.cohort_id, register.c.week == session.c.week),
+        )
+        .where(
+            session.c.ends_at > since,
+            session.c.ends_at <= until,
+            session.c.state == SessionState.SCHEDULED.value,
+            register.c.closed_at.is_(None),
+            tables.cohort.c.state != CohortState.CANCELLED.value,
+        )
+        .order_by(session.c.ends_at, session.c.cohort_id)
+    )
+    return [(row[0], row[1]) for row in rows]

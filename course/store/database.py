@@ -1,0 +1,105 @@
+"""The database: one engine, short read and write transactions, migrations at start.
+
+SQLite runs in WAL mode with `synchronous=FULL` (an answered webhook survives a power cut) and
+every writer begins with `BEGIN IMMEDIATE`: a transaction that reads first and writes later fails
+at once in WAL mode whatever the busy timeout says. https://www.sqlite.org/wal.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from course.store.cipher import Cipher
+
+# What the database raises when it is locked, full, restarting or gone: worth trying again.
+STORAGE_TROUBLE = (OperationalError, InterfaceError, PoolTimeout)
+BUSY = 2_000  # ms to wait for another writer; a webhook must be answered within 3 s
+
+
+class Database:
+    """Hands out transactions. `read()` never blocks a writer, `write()` commits on leaving."""
+
+    def __init__(self, url: str, cipher: Cipher) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            if parsed.database and parsed.database != ":memory:":
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            self.engine = create_engine(url, pool_size=20, max_overflow=60, pool_timeout=3)
+            _prepare_sqlite(self.engine)
+        else:
+            self.engine = create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                pool_size=20,
+                max_overflow=20,
+                pool_timeout=3,
+                pool_pre_ping=True,
+            )
+        self.engine.dialect.circle_cipher = cipher  # type: ignore[attr-defined]
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view that takes no write lock."""
+        connection = self.engine.connect().execution_options(circle_readonly=True)
+        with connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed on leaving and rolled back on any error."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def migrate(self) -> None:
+        """Bring the tables up to date. Two processes that start together do it once."""
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self.engine.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(7261443)"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(dbapi_connection: Any, _record: object) -> None:
+        dbapi_connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = dbapi_connection.cursor()
+        for pragma in (
+            f"busy_timeout={BUSY}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        readonly = connection.get_execution_options().get("circle_readonly", False)
+        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+    """Insert the rows whose keys are not there yet; how many were new."""
+    if not rows:
+        return 0
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).on_conflict_do_nothing()
+    return sum(connection.execute(statement, row).rowcount for row in rows)

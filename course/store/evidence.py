@@ -1,0 +1,333 @@
+"""Notifications, participant events, corrections, links and registers: what verdicts rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
+
+from course.model import (
+    Cohort,
+    Correction,
+    CorrectionKind,
+    EventKind,
+    Evidence,
+    Level,
+    Link,
+    Participant,
+    ParticipantEvent,
+    Platform,
+    RegisterEntry,
+    Role,
+    Session,
+    Source,
+    Verdict,
+)
+from course.store import tables
+from course.store.database import insert_new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """One HTTP delivery as received, minimised. `state`: `done`, `waiting` or `quarantined`.
+
+    `waiting`: stored, but not read yet (a key or a certificate is missing); tried again later.
+    """
+
+    id: str
+    platform: Platform
+    delivery_key: str
+    received_at: datetime
+    kind: str
+    body: str
+    series_ref: str | None = None
+    instance_ref: str | None = None
+    state: str = "done"
+    reason: str | None = None
+    attempts: int = 0
+
+
+def save_notification(connection: Connection, notification: Notification) -> bool:
+    """Store it once; False when it is there already."""
+    row = {**asdict(notification), "platform": notification.platform.value}
+    return bool(insert_new(connection, tables.notification, [row]))
+
+
+def waiting_notifications(connection: Connection, *, limit: int = 100) -> list[Notification]:
+    """The stored notifications that could not be read yet, the oldest first."""
+    table = tables.notification
+    rows = connection.execute(
+        select(table).where(table.c.state == "waiting").order_by(table.c.received_at).limit(limit)
+    ).mappings()
+    return [Notification(**{**row, "platform": Platform(row["platform"])}) for row in rows]
+
+
+def settle_notification(
+    connection: Connection, notification_id: str, *, state: str, reason: str | None = None
+) -> None:
+    """Note what became of a waiting notification."""
+    table = tables.notification
+    connection.execute(
+        update(table)
+        .where(table.c.id == notification_id)
+        .values(state=state, reason=reason, attempts=table.c.attempts + 1)
+    )
+
+
+def notifications_of(connection: Connection, ids: Iterable[str]) -> list[Notification]:
+    """The stored deliveries with those ids, in the order in which they came."""
+    table = tables.notification
+    rows = connection.execute(
+        select(table).where(table.c.id.in_(list(ids))).order_by(table.c.received_at, table.c.id)
+    ).mappings()
+    return [Notification(**{**row, "platform": Platform(row["platform"])}) for row in rows]
+
+
+def count_notifications(connection: Connection) -> dict[str, int]:
+    """How many notifications are in each state."""
+    table = tables.notification
+    rows = connection.execute(select(table.c.state, func.count()).group_by(table.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def last_received(
+    connection: Connection, platform: Platform, kind: str | None = None
+) -> datetime | None:
+    """When the last verified notification of a platform (of one kind) came in."""
+    table = tables.notification
+    query = select(func.max(table.c.received_at)).where(
+        table.c.platform == platform.value, table.c.state != "quarantined"
+    )
+    return connection.execute(query if kind is None else query.where(table.c.kind == kind)).scalar()
+
+
+def _event_row(event: ParticipantEvent) -> dict[str, Any]:
+    return {
+        "key": event.key,
+        "platform": event.platform.value,
+        "series_ref": event.series_ref,
+        "instance_ref": event.instance_ref,
+        "kind": event.kind.value,
+        "occurred_at": event.occurred_at,
+        "until_at": event.until_at,
+        "source": event.source.value,
+        "instance_started_at": event.instance_started_at,
+        "connection_ref": event.connection_ref,
+        "seat_ref": event.seat_ref,
+        "level": event.level.value if event.level else None,
+        "carer_id": event.carer_id,
+        "notification_id": event.notification_id,
+        "participant": asdict(event.participant) if event.participant else None,
+    }
+
+
+def _event(row: RowMapping) -> ParticipantEvent:
+    seen = row["participant"]
+    return ParticipantEvent(
+        **{
+            **row,
+            "platform": Platform(row["platform"]),
+            "kind": EventKind(row["kind"]),
+            "source": Source(row["source"]),
+            "level": Level(row["level"]) if row["level"] else None,
+            "participant": Participant(**{**seen, "role": Role(seen["role"])}) if seen else None,
+        }
+    )
+
+
+def save_events(connection: Connection, events: Sequence[ParticipantEvent]) -> int:
+    """Store the facts that are not there yet; how many were new."""
+    return insert_new(connection, tables.participant_event, [_event_row(e) for e in events])
+
+
+def read_evidence(connection: Connection, cohort: Cohort) -> Evidence:
+    """Everything that the cohort's verdicts rest on."""
+    return Evidence(
+        events=tuple(_read_events(connection, cohort)),
+        corrections=_current_corrections(connection, cohort.id),
+        links=_current_links(connection, cohort.id),
+        registers=tuple(read_registers(connection, cohort.id)),
+    )
+
+
+def _read_events(connection: Connection, cohort: Cohort) -> list[ParticipantEvent]:
+    table, series = tables.participant_event, tables.series
+    ours = select(series.c.platform, series.c.series_ref).where(
+        series.c.cohort_id == cohort.id, series.c.series_ref.is_not(None)
+    )
+    carers = [carer.id for carer in cohort.carers]
+    events: dict[str, ParticipantEvent] = {}
+    for platform, series_ref in connection.execute(ours).all():
+        of_series = and_(table.c.platform == platform, table.c.series_ref == series_ref)
+        instances = select(table.c.instance_ref).where(of_series, table.c.instance_ref.is_not(None))
+        # Some media reports name only the instance, never the series.
+        of_instance = and_(
+            table.c.platform == platform,
+            table.c.series_ref.is_(None),
+            table.c.instance_ref.in_(instances),
+        )
+        for row in connection.execute(select(table).where(or_(of_series, of_instance))).mappings():
+            events[row["key"]] = _event(row)
+    if carers:
+        own = select(table).where(table.c.carer_id.in_(carers))
+        for row in connection.execute(own).mappings():
+            events[row["key"]] = _event(row)
+    return sorted(events.values(), key=lambda e: (e.occurred_at, e.key))
+
+
+def add_correction(
+    connection: Connection,
+    cohort_id: str,
+    *,
+    week: int,
+    carer_id: str,
+    verdict: Verdict | None,
+    kind: CorrectionKind | None,
+    reason: str | None,
+    made_by: str,
+    now: datetime,
+) -> None:
+    """Append a correction; `verdict` None takes the earlier one back. Nothing is overwritten."""
+    connection.execute(
+        insert(tables.correction).values(
+            cohort_id=cohort_id,
+            week=week,
+            carer_id=carer_id,
+            verdict=verdict.value if verdict else None,
+            kind=kind.value if kind else None,
+            reason=reason,
+            made_by=made_by,
+            made_at=now,
+        )
+    )
+
+
+def _current_corrections(connection: Connection, cohort_id: str) -> tuple[Correction, ...]:
+    table = tables.correction
+    rows = connection.execute(
+        select(table).where(table.c.cohort_id == cohort_id).order_by(table.c.id)
+    ).mappings()
+    current: dict[tuple[int, str], Correction] = {}
+    for row in rows:
+        place = (row["week"], row["carer_id"])
+        if row["verdict"] is None:
+            current.pop(place, None)
+            continue
+        current[place] = Correction(
+            week=row["week"],
+            carer_id=row["carer_id"],
+            verdict=Verdict(row["verdict"]),
+            kind=CorrectionKind(row["kind"]),
+            reason=row["reason"],
+            made_by=row["made_by"],
+            made_at=row["made_at"],
+        )
+    return tuple(current[place] for place in sorted(current))
+
+
+def add_link(
+    connection: Connection,
+    cohort_id: str,
+    *,
+    ref: str,
+    carer_id: str | None,
+    taken_back: bool,
+    made_by: str,
+    now: datetime,
+) -> None:
+    """Append who a participant was said to be, or that this was taken back."""
+    connection.execute(
+        insert(tables.link).values(
+            cohort_id=cohort_id,
+            ref=ref,
+            carer_id=carer_id,
+            taken_back=taken_back,
+            made_by=made_by,
+            made_at=now,
+        )
+    )
+
+
+def _current_links(connection: Connection, cohort_id: str) -> tuple[Link, ...]:
+    table = tables.link
+    rows = connection.execute(
+        select(table).where(table.c.cohort_id == cohort_id).order_by(table.c.id)
+    ).mappings()
+    current: dict[str, Link] = {}
+    for row in rows:
+        if row["taken_back"]:
+            current.pop(row["ref"], None)
+        else:
+            current[row["ref"]] = Link(
+                ref=row["ref"],
+                carer_id=row["carer_id"],
+                made_by=row["made_by"],
+                made_at=row["made_at"],
+            )
+    return tuple(current[ref] for ref in sorted(current))
+
+
+def read_registers(connection: Connection, cohort_id: str) -> list[RegisterEntry]:
+    """What is stored about each session's register."""
+    table = tables.register
+    rows = connection.execute(
+        select(
+            table.c.week,
+            table.c.closed_at,
+            table.c.record_fetched_at,
+            table.c.record_complete,
+            table.c.problem,
+        )
+        .where(table.c.cohort_id == cohort_id)
+        .order_by(table.c.week)
+    ).mappings()
+    return [RegisterEntry(**row) for row in rows]
+
+
+def read_register(connection: Connection, cohort_id: str, week: int) -> RegisterEntry:
+    """What is stored about one session's register; an empty entry when nothing is."""
+    found = [entry for entry in read_registers(connection, cohort_id) if entry.week == week]
+    return found[0] if found else RegisterEntry(week=week)
+
+
+def known_instances(
+    connection: Connection, cohort: Cohort, session: Session
+) -> tuple[str, ...]:
+    """The held instances that notifications named around a session."""
+    table = tables.participant_event
+    rows = connection.execute(
+        select(table.c.instance_ref)
+        .distinct()
+        .where(
+            table.c.platform == cohort.platform.value,
+            table.c.series_ref == cohort.series_ref,
+            table.c.instance_ref.is_not(None),
+            table.c.source == Source.WEBHOOK.value,
+            table.c.occurred_at >= session.starts_at - timedelta(minutes=30),
+            table.c.occurred_at <= session.ends_at + timedelta(minutes=120),
+        )
+        .order_by(table.c.instance_ref)
+    )
+    return tuple(rows.scalars())
+
+
+def save_register(
+    connection: Connection,
+    cohort_id: str,
+    entry: RegisterEntry,
+    verdicts: dict[str, Any] | None = None,
+) -> None:
+    """Store the state of a register; a closed one with its verdicts and the keys they rest on."""
+    table = tables.register
+    values = {**asdict(entry), "cohort_id": cohort_id}
+    if verdicts is not None:
+        values["verdicts"] = verdicts
+    if not insert_new(connection, table, [values]):
+        connection.execute(
+            update(table)
+            .where(table.c.cohort_id == cohort_id, table.c.week == entry.week)
+            .values(**values)
+        )

@@ -1,0 +1,241 @@
+"""The tables. Unique keys carry the idempotency; nothing is counted up, nothing derived is truth.
+
+Personal text is `Sealed`. `series` and `invitation` have a row per platform, so that a cohort can
+move to the other platform and keep its past.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from course.store.types import Sealed, SealedJson, UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+cohort = Table(
+    "cohort",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("platform", String(16), nullable=False),
+    Column("state", String(24), nullable=False),
+    Column("problem", Text),
+    Column("organiser", Text, nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("first_session_on", Date, nullable=False),
+    Column("rule", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("cancel_requested_at", UtcDateTime),
+    Index("ix_cohort_natural", "platform", "first_session_on"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("cohort_id", ForeignKey("cohort.id"), primary_key=True),
+    Column("week", Integer, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("occurrence_ref", Text),
+)
+
+carer = Table(
+    "carer",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("household", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("name", Sealed, nullable=False),
+    Column("email", Sealed, nullable=False),
+    Column("enrolled_at", UtcDateTime, nullable=False),
+    Column("withdrawn_at", UtcDateTime),
+    Column("join_token", Sealed, nullable=False),
+    Column("join_token_hash", String(64), nullable=False, unique=True),
+    UniqueConstraint("cohort_id", "household", "position"),
+)
+
+facilitator = Table(
+    "facilitator",
+    metadata,
+    Column("cohort_id", ForeignKey("cohort.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", Sealed, nullable=False),
+    Column("email", Sealed, nullable=False),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("cohort_id", ForeignKey("cohort.id"), primary_key=True),
+    Column("platform", String(16), primary_key=True),
+    Column("attempted_at", UtcDateTime),
+    Column("series_ref", Text),
+    Column("organiser_ref", Text),
+    Column("meeting_ref", Text),
+    Column("join_url", Sealed),
+    Column("cancelled_at", UtcDateTime),
+    UniqueConstraint("platform", "series_ref"),
+)
+
+invitation = Table(
+    "invitation",
+    metadata,
+    Column("carer_id", ForeignKey("carer.id"), primary_key=True),
+    Column("platform", String(16), primary_key=True),
+    Column("invitation_ref", Text),
+    Column("join_url", Sealed),
+    Column("problem", Text),
+)
+
+watch = Table(
+    "watch",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("platform", String(16), nullable=False),
+    Column("series_ref", Text, nullable=False),
+    Column("client_state", Sealed, nullable=False),
+    Column("client_state_hash", String(64), nullable=False, unique=True),
+    Column("watch_ref", Text, index=True),
+    Column("certificate_ref", String(64), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("renewal_due_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("problem", Text),
+)
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("platform", String(16), nullable=False),
+    Column("delivery_key", String(64), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("series_ref", Text),
+    Column("instance_ref", Text),
+    Column("state", String(16), nullable=False, index=True),
+    Column("reason", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("body", Sealed, nullable=False),
+    UniqueConstraint("platform", "delivery_key"),
+)
+
+participant_event = Table(
+    "participant_event",
+    metadata,
+    Column("key", String(96), primary_key=True),
+    Column("platform", String(16), nullable=False),
+    Column("series_ref", Text),
+    Column("instance_ref", Text),
+    Column("kind", String(24), nullable=False),
+    Column("occurred_at", UtcDateTime, nullable=False),
+    Column("until_at", UtcDateTime),
+    Column("source", String(24), nullable=False),
+    Column("instance_started_at", UtcDateTime),
+    Column("connection_ref", Text),
+    Column("seat_ref", Text),
+    Column("level", String(16)),
+    Column("carer_id", String(32), index=True),
+    Column("notification_id", String(32)),
+    Column("participant", SealedJson),
+    Index("ix_participant_event_series", "platform", "series_ref"),
+    Index("ix_participant_event_instance", "platform", "instance_ref"),
+)
+
+correction = Table(
+    "correction",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("week", Integer, nullable=False),
+    Column("carer_id", ForeignKey("carer.id"), nullable=False),
+    Column("verdict", String(16)),
+    Column("kind", String(16)),
+    Column("reason", Sealed),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+)
+
+link = Table(
+    "link",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("ref", String(64), nullable=False),
+    Column("carer_id", ForeignKey("carer.id")),
+    Column("taken_back", Boolean, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+)
+
+register = Table(
+    "register",
+    metadata,
+    Column("cohort_id", ForeignKey("cohort.id"), primary_key=True),
+    Column("week", Integer, primary_key=True),
+    Column("closed_at", UtcDateTime),
+    Column("record_fetched_at", UtcDateTime),
+    Column("record_complete", Boolean, nullable=False),
+    Column("problem", Text),
+    Column("verdicts", SealedJson),
+)
+
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("cohort_ids", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", String(48), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", SealedJson),
+)

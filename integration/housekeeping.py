@@ -1,0 +1,63 @@
+"""Every minute: renew subscriptions, read what waits, fetch records that are due.
+
+One durable schedule, so that several processes together do it once. Each chore is its own step:
+trouble with one never keeps the others from running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+import structlog
+from dbos import DBOS
+
+SCHEDULE = "housekeeping"
+log = structlog.get_logger(__name__)
+
+
+@DBOS.dbos_class()
+class Housekeeping:
+    """The chores of this process. DBOS schedules only class methods, so they hang on the class."""
+
+    chores: ClassVar[Mapping[str, Callable[[], int]]] = {}
+
+    @classmethod
+    @DBOS.workflow(max_recovery_attempts=100_000)
+    def round(cls, _scheduled_at: datetime, _context: Any) -> None:
+        """One round of all chores."""
+        for name, chore in cls.chores.items():
+            DBOS.run_step({"name": name}, _run, name, chore)
+
+    @classmethod
+    def schedule(cls, chores: Mapping[str, Callable[[], int]]) -> None:
+        """Run these chores every minute from now on. Call it after the engine is launched."""
+        cls.chores = chores
+        DBOS.apply_schedules(
+            [
+                {
+                    "schedule_name": SCHEDULE,
+                    "workflow_fn": cls.round,
+                    "schedule": "* * * * *",
+                    "context": None,
+                }
+            ]
+        )
+
+
+    @classmethod
+    def wake(cls) -> None:
+        """Run the chores now instead of at the next minute."""
+        DBOS.trigger_schedule(SCHEDULE)
+
+
+def _run(name: str, chore: Callable[[], int]) -> int:
+    try:
+        done = chore()
+    except Exception as e:
+        log.exception("chore_failed", chore=name, kind=type(e).__name__)
+        return 0
+    if done:
+        log.info("chore_done", chore=name, count=done)
+    return done

@@ -1,0 +1,220 @@
+"""What Circle asks of a meeting platform, in Circle's words; no platform is named here.
+
+`MeetingProvider` is a Protocol: nothing is inherited, and the type checker compares the Zoom
+provider, the Teams provider and the fake with it. Every method is one remote call or a few
+reading ones, is safe to repeat unless it says otherwise, and raises nothing but `ProviderError`.
+Providers never sleep for long and never loop: waiting belongs to the workflow that has a record
+to wait on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from course.model import ParticipantEvent, Platform
+
+
+class ProviderError(Exception):
+    """The platform did not do what was asked. The message is a sentence for staff, without secrets.
+
+    `permanent`: trying again will not help (refused, missing permission, unknown host).
+    `retry_after`: how long the platform asked us to wait; a long one means a daily limit.
+    `outcome_unknown`: the call may have taken effect (reply lost, cut or garbled): look before
+    repeating it.
+    `gone`: what the call was about does not exist on the platform (any more).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool,
+        retry_after: timedelta | None = None,
+        outcome_unknown: bool = False,
+        gone: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after
+        self.outcome_unknown = outcome_unknown
+        self.gone = gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One planned session: its instant and its length."""
+
+    starts_at: datetime
+    length: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitee:
+    """A person to invite, as the platform needs them. `marker` is our carer id."""
+
+    marker: str
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesPlan:
+    """What the platform is asked to make. `marker` is our cohort id: it finds the series again.
+
+    `slots` are in order, on one local wall-clock time in `timezone`, whole weeks apart (a skipped
+    Saturday is a gap of two). The platform makes a weekly series of `usual_length`; slots of other
+    lengths and gaps are mended afterwards, one occurrence at a time.
+    """
+
+    marker: str
+    name: str
+    organiser: str
+    timezone: str
+    slots: tuple[Slot, ...]
+    usual_length: timedelta
+    invitees: tuple[Invitee, ...] = ()
+    co_organisers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occurrence:
+    """One occurrence as the platform reports it."""
+
+    ref: str
+    starts_at: datetime
+    length: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """The platform's object for all eight sessions.
+
+    `ref` names it in later calls, `organiser_ref` is the host as the platform's calls want it,
+    `meeting_ref` is the platform's second object behind the series where it has one (read by
+    `resolve_meeting`), `join_url` the link everybody shares. `occurrences` is empty when the
+    platform did not report them with the answer: ask `list_occurrences`.
+    """
+
+    ref: str
+    organiser_ref: str
+    join_url: str = ""
+    meeting_ref: str | None = None
+    occurrences: tuple[Occurrence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitation:
+    """How one carer gets in. `ref` is the platform's id of a personal invitation, if it has one."""
+
+    marker: str
+    join_url: str
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A subscription to live notifications of one series, where the platform needs one."""
+
+    ref: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchRequest:
+    """What to subscribe to and where to. `client_state` is the shared secret of this watch."""
+
+    series: Series
+    notification_url: str
+    lifecycle_url: str
+    client_state: str
+    certificate_der: bytes
+    certificate_ref: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformRecord:
+    """The platform's own record of one session, already in our words.
+
+    `complete`: at least one held instance was found and its list was not empty. An incomplete
+    record proves nobody's absence.
+    """
+
+    events: tuple[ParticipantEvent, ...]
+    complete: bool
+
+
+class MeetingProvider(Protocol):
+    """A meeting platform. `watches` says whether live notifications need `start_watch`."""
+
+    @property
+    def platform(self) -> Platform: ...
+
+    @property
+    def watches(self) -> bool: ...
+
+    @property
+    def invites_with_series(self) -> bool:
+        """`create_series` invites `plan.invitees` itself: no `invite` calls at opening."""
+
+    def check_access(self) -> None:
+        """Prove that the platform accepts our credentials; fetches a token and nothing else."""
+
+    def find_series(self, plan: SeriesPlan) -> Series | None:
+        """The series made earlier for `plan.marker`, or None. Read-only."""
+
+    def create_series(self, plan: SeriesPlan) -> Series:
+        """Make the weekly series. Not repeatable by itself: call `find_series` first on a retry."""
+
+    def list_occurrences(self, series: Series, plan: SeriesPlan) -> tuple[Occurrence, ...]:
+        """The occurrences as they stand now, in order of their instants."""
+
+    def adjust_occurrence(
+        self,
+        series: Series,
+        occurrence_ref: str,
+        slot: Slot,
+        *,
+        timezone: str,
+        current: Occurrence | None = None,
+    ) -> None:
+        """Give one occurrence that start and length; what `current` has already is not sent.
+
+        Never touches the others.
+        """
+
+    def drop_occurrence(self, series: Series, occurrence_ref: str) -> None:
+        """Cancel one occurrence. Already gone counts as done."""
+
+    def cancel_series(self, series: Series) -> None:
+        """Cancel everything. Already gone counts as done."""
+
+    def resolve_meeting(self, series: Series) -> Series:
+        """The series with `meeting_ref` and `join_url` filled in. Read-only."""
+
+    def invite(self, series: Series, invitee: Invitee) -> Invitation:
+        """Invite one person, or find the invitation they have already."""
+
+    def withdraw(self, series: Series, invitee: Invitee, invitation_ref: str | None) -> None:
+        """Take one person's invitation back. Already gone counts as done."""
+
+    def fetch_record(
+        self,
+        series: Series,
+        *,
+        window_from: datetime,
+        window_to: datetime,
+        known_instances: tuple[str, ...],
+    ) -> PlatformRecord:
+        """What the platform itself recorded of the instances that overlap the window."""
+
+    def start_watch(self, request: WatchRequest) -> Watch:
+        """Subscribe to the series' live notifications, replacing an older subscription."""
+
+    def renew_watch(self, watch_ref: str, expires_at: datetime) -> Watch:
+        """Prolong a subscription."""
+
+    def stop_watch(self, watch_ref: str) -> None:
+        """End a subscription. Already gone counts as done."""

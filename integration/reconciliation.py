@@ -1,0 +1,193 @@
+"""After a session: fetch the platform's own record, merge it, close the register.
+
+The record is merged by storing it as participant events like any other; the verdicts are then the
+same pure function of the evidence. Fetching twice, or late, changes nothing that was right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+from course.reports import build_report, verdicts_json
+
+from course.model import Cohort, Platform, RegisterEntry, RegisterState, Session, SessionState
+from course.store import access, cohorts, evidence
+from course.store.database import Database
+from integration.provider import MeetingProvider, ProviderError, Series
+
+WINDOW_BEFORE = timedelta(minutes=30)
+WINDOW_AFTER = timedelta(minutes=120)
+# How long after a session's end its record is asked for again; it may come a day later.
+TRIES = tuple(timedelta(minutes=m) for m in (5, 10, 20, 40, 120, 360, 720, 1440, 2160, 2880))
+
+log = structlog.get_logger(__name__)
+
+
+class NotYet(Exception):
+    """The register cannot be closed now; the message says why and what to do."""
+
+
+class Reconciliation:
+    """Fetches platform records and closes registers."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        providers: Mapping[Platform, MeetingProvider],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._providers = providers
+        self._clock = clock
+
+    def close(self, cohort_id: str, week: int, *, actor: str) -> None:
+        """A person closes the register: fetch the record, store it, close.
+
+        A record that shows nothing closes the register all the same, but then proves nobody's
+        absence. Raises `NotYet` before the session is over and `ProviderError` when the platform
+        cannot be asked.
+        """
+        cohort, session = self._find(cohort_id, week)
+        now = self._clock()
+        if now < session.starts_at:
+            raise NotYet("This session has not begun. Close its register when it is over.")
+        if now < session.ends_at and self._live(cohort, week, now):
+            raise NotYet("This session is being held. Close its register when it is over.")
+        complete = self._fetch(cohort, session)
+        self._close(cohort, session, complete=complete, actor=actor)
+
+    def reconcile_due(self) -> int:
+        """Fetch the records of sessions that ended lately; how many registers were closed.
+
+        Asked for at growing intervals for 48 hours; after that the register says that a person
+        must look.
+        """
+        now, closed = self._clock(), 0
+        with self._database.read() as connection:
+            everything = cohorts.held_since(connection, since=now - TRIES[-1], until=now)
+        for cohort_id, week in everything:
+            try:
+                closed += self._reconcile(cohort_id, week, now)
+            except ProviderError as e:
+                self._note(cohort_id, week, problem=str(e))
+            except NotYet:
+                continue
+        return closed
+
+    def _reconcile(self, cohort_id: str, week: int, now: datetime) -> bool:
+        cohort, session = self._find(cohort_id, week)
+        entry = self._entry(cohort, week)
+        age = now - session.ends_at
+        last = entry.record_fetched_at - session.ends_at if entry.record_fetched_at else None
+        due = [at for at in TRIES if at <= age and (last is None or at > last)]
+        if entry.closed_at is not None or not due:
+            return False
+        complete = self._fetch(cohort, session)
+        if complete:
+            self._close(cohort, session, complete=True, actor="reconciliation")
+        elif due[-1] == TRIES[-1]:
+            self._note(
+                cohort_id,
+                week,
+                problem="The platform has no record of this session after 48 hours. "
+                "A person must settle the open verdicts.",
+            )
+        return complete
+
+    def _fetch(self, cohort: Cohort, session: Session) -> bool:
+        """Store what the platform recorded; whether it shows the session."""
+        provider = self._providers.get(cohort.platform)
+        if provider is None:
+            raise ProviderError(
+                f"{cohort.platform.value} is not configured, so its record cannot be fetched.",
+                permanent=True,
+            )
+        with self._database.read() as connection:
+            stored = cohorts.read_series(connection, cohort.id, cohort.platform)
+            known = evidence.known_instances(connection, cohort, session)
+        if stored is None or stored.series_ref is None:
+            raise NotYet("This cohort has no series on the platform yet.")
+        record = provider.fetch_record(
+            Series(
+                ref=stored.series_ref,
+                organiser_ref=stored.organiser_ref or "",
+                meeting_ref=stored.meeting_ref,
+                join_url=stored.join_url or "",
+            ),
+            window_from=session.starts_at - WINDOW_BEFORE,
+            window_to=session.ends_at + WINDOW_AFTER,
+            known_instances=known,
+        )
+        with self._database.write() as connection:
+            evidence.save_events(connection, record.events)
+            entry = evidence.read_register(connection, cohort.id, session.week)
+            evidence.save_register(
+                connection,
+                cohort.id,
+                replace(
+                    entry,
+                    record_fetched_at=self._clock(),
+                    record_complete=entry.record_complete or record.complete,
+                    problem=None,
+                ),
+            )
+        return record.complete
+
+    def _close(self, cohort: Cohort, session: Session, *, complete: bool, actor: str) -> None:
+        now = self._clock()
+        with self._database.write() as connection:
+            entry = evidence.read_register(connection, cohort.id, session.week)
+            entry = replace(
+                entry,
+                closed_at=entry.closed_at or now,
+                problem=None
+                if complete or entry.record_complete
+                else "The platform's own record shows nobody; open verdicts need a person.",
+            )
+            evidence.save_register(connection, cohort.id, entry)
+            report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
+            evidence.save_register(
+                connection, cohort.id, entry, verdicts_json(report, week=session.week)
+            )
+            access.add_audit(
+                connection,
+                actor=actor,
+                action="register.close",
+                subject=f"{cohort.id}/{session.week}",
+                now=now,
+            )
+        log.info("register_closed", cohort=cohort.id, week=session.week, complete=complete)
+
+    def _live(self, cohort: Cohort, week: int, now: datetime) -> bool:
+        with self._database.read() as connection:
+            report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
+        return any(
+            r.session.week == week and r.state is RegisterState.LIVE for r in report.registers
+        )
+
+    def _find(self, cohort_id: str, week: int) -> tuple[Cohort, Session]:
+        with self._database.read() as connection:
+            cohort = cohorts.read_cohort(connection, cohort_id)
+        session = cohort.session(week) if cohort is not None else None
+        if cohort is None or session is None:
+            raise NotYet("There is no such session.")
+        if session.state is SessionState.CANCELLED:
+            raise NotYet("This session was cancelled; there is nothing to close.")
+        return cohort, session
+
+    def _entry(self, cohort: Cohort, week: int) -> RegisterEntry:
+        with self._database.read() as connection:
+            return evidence.read_register(connection, cohort.id, week)
+
+    def _note(self, cohort_id: str, week: int, *, problem: str) -> None:
+        with self._database.write() as connection:
+            entry = evidence.read_register(connection, cohort_id, week)
+            evidence.save_register(
+                connection,
+                cohort_id,
+                replace(entry, problem=problem, record_fetched_at=self._clock()),
+            )

@@ -1,0 +1,98 @@
+"""Microsoft's public signing keys, with which Graph proves that a rich notification is its own.
+
+The keys are fetched on first need, kept, and fetched again when an unknown key id turns up, at
+most once a minute: an attacker who invents key ids must not make us hammer the login service.
+https://learn.microsoft.com/graph/change-notifications-with-resource-data
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+from jwt import PyJWK, PyJWKSet
+from jwt.exceptions import PyJWTError
+
+from integration.provider import ProviderError
+
+MICROSOFT = "https://login.microsoftonline.com"
+TIMEOUT = (3.05, 5)
+REFRESH_AFTER = 60.0  # seconds between two fetches
+LARGEST = 1 << 20
+
+
+class SigningKeys:
+    """Key id to public key. `current()` may use the network once, then remembers."""
+
+    def __init__(
+        self,
+        *,
+        login_url: str,
+        jwks_url: str | None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._login_url = login_url
+        self._jwks_url = jwks_url
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._keys: dict[str, Any] = {}
+        self._fetched: float | None = None
+
+    def current(self, *, unknown: str | None = None) -> Mapping[str, Any]:
+        """The keys; `unknown` is a key id that was not among them. Raises `ProviderError`."""
+        with self._lock:
+            stale = not self._keys or (unknown is not None and unknown not in self._keys)
+            rested = self._fetched is None or self._monotonic() - self._fetched >= REFRESH_AFTER
+            if stale and rested:
+                self._fetched = self._monotonic()
+                self._keys = self._fetch()
+            if not self._keys:
+                raise ProviderError(
+                    "Microsoft's signing keys could not be fetched; notifications wait.",
+                    permanent=False,
+                )
+            return dict(self._keys)
+
+    def _fetch(self) -> dict[str, Any]:
+        address = self._jwks_url
+        if address is None:
+            metadata = self._get(f"{self._login_url}/common/v2.0/.well-known/openid-configuration")
+            # The metadata names Microsoft's own host; the login service may stand elsewhere.
+            address = str(metadata.get("jwks_uri", "")).replace(MICROSOFT, self._login_url, 1)
+            if not address.startswith(self._login_url.rsplit("/login", 1)[0]):
+                raise ProviderError(
+                    "The login service names signing keys on another host; set TEAMS_JWKS_URL.",
+                    permanent=True,
+                )
+        try:
+            found = PyJWKSet.from_dict(self._get(address))
+        except PyJWTError as e:
+            raise ProviderError(
+                "The login service's signing keys are not readable.", permanent=False
+            ) from e
+        return {key.key_id: key for key in found.keys if isinstance(key, PyJWK) and key.key_id}
+
+    def _get(self, address: str) -> dict[str, Any]:
+        try:
+            with requests.get(
+                address, timeout=TIMEOUT, allow_redirects=False, stream=True
+            ) as answer:
+                raw = answer.raw.read(LARGEST, decode_content=True)
+                if answer.status_code != requests.codes.ok:
+                    raise ProviderError(
+                        f"The login service answered {answer.status_code} for its signing keys.",
+                        permanent=False,
+                    )
+            found = json.loads(raw)
+        except (requests.RequestException, ValueError) as e:
+            raise ProviderError(
+                "Microsoft's signing keys could not be fetched; notifications wait.",
+                permanent=False,
+            ) from e
+        if not isinstance(found, dict):
+            raise ProviderError("The login service's metadata is not readable.", permanent=False)
+        return found

@@ -1,0 +1,279 @@
+"""Every setting of the service, and the only reader of the environment.
+
+`Settings.load()` reads environment variables and a `.env` file; any secret `X` may come as
+`X_FILE`, the path of a file that holds it. A platform with half of its settings is an error that
+names every missing one. Nothing is read at import.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings.sources import EnvSettingsSource
+
+SECRETS = (
+    "secret_key",
+    "encryption_keys",
+    "zoom_client_secret",
+    "zoom_webhook_secrets",
+    "teams_client_secret",
+    "database_url",
+    "smtp_url",
+)
+
+
+class SettingsError(Exception):
+    """The settings are incomplete or wrong; the message names each one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoomSettings:
+    """What is needed to talk to Zoom and to believe it."""
+
+    account_id: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    webhook_secrets: tuple[str, ...] = field(repr=False)
+    api_url: str
+    oauth_url: str
+    host: str
+    sent_direction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamsSettings:
+    """What is needed to talk to Microsoft Graph and to believe it."""
+
+    tenant_id: str
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    client_certificate: Path | None
+    graph_url: str
+    login_url: str
+    host: str
+    jwks_url: str | None
+    notification_certificate: Path | None
+    notification_key: Path | None
+    engagements_version: str
+    call_bot: bool
+
+
+class _FileSecrets(EnvSettingsSource):
+    """Reads `X` from the file that `X_FILE` names."""
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in SECRETS:
+            path = self.env_vars.get(f"{name}_file")
+            if path:
+                try:
+                    found[name] = Path(path).read_text(encoding="utf-8").strip()
+                except OSError as e:
+                    raise SettingsError(
+                        f"{name.upper()}_FILE names {path}, which cannot be read: {e.strerror}"
+                    ) from e
+        return found
+
+
+def _loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+class Settings(BaseSettings):
+    """The settings object: made once, passed in, never global."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        env_ignore_empty=True,
+        frozen=True,
+    )
+
+    database_url: SecretStr | None = None
+    data_dir: Path = Path("var")
+    public_url: str = "http://127.0.0.1:8000"
+    secret_key: SecretStr | None = None
+    encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    timezone: str = "Europe/London"
+    log_level: str = "INFO"
+
+    zoom_account_id: str | None = None
+    zoom_client_id: str | None = None
+    zoom_client_secret: SecretStr | None = None
+    zoom_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    zoom_api_url: str = "https://api.zoom.us/v2"
+    zoom_oauth_url: str = "https://zoom.us/oauth/token"
+    zoom_host: str | None = None
+    qos_sent_direction: str = Field(default="output", pattern="^(input|output)$")
+
+    teams_tenant_id: str | None = None
+    teams_client_id: str | None = None
+    teams_client_secret: SecretStr | None = None
+    teams_client_certificate: Path | None = None
+    graph_url: str = "https://graph.microsoft.com"
+    login_url: str = "https://login.microsoftonline.com"
+    teams_host: str | None = None
+    teams_jwks_url: str | None = None
+    teams_notification_certificate: Path | None = None
+    teams_notification_key: Path | None = None
+    teams_engagements_version: str = Field(default="beta", pattern=r"^(beta|v1\.0)$")
+    teams_call_bot: bool = False
+
+    smtp_url: SecretStr | None = None
+    mail_from: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (its name is fixed)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then files named by `X_FILE`, then `.env`."""
+        return init_settings, env_settings, _FileSecrets(settings_cls), dotenv_settings
+
+    @field_validator("encryption_keys", "zoom_webhook_secrets", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator(
+        "public_url",
+        "zoom_api_url",
+        "zoom_oauth_url",
+        "graph_url",
+        "login_url",
+        "teams_jwks_url",
+    )
+    @classmethod
+    def _safe_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme == "https" and parts.hostname:
+            return value.rstrip("/")
+        if parts.scheme == "http" and _loopback(parts.hostname):
+            return value.rstrip("/")
+        raise ValueError("must be https:// (plain http:// only to this machine, 127.0.0.1)")
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Settings:
+        """Read the environment; raise `SettingsError` naming everything that is wrong at once."""
+        try:
+            settings = cls(**overrides)
+        except ValidationError as e:
+            faults = [
+                f"{'.'.join(str(p) for p in error['loc']).upper()}: {error['msg']}"
+                for error in e.errors(include_input=False, include_url=False)
+            ]
+            raise SettingsError("; ".join(faults)) from None
+        faults = [
+            f"{platform} is half configured: set {', '.join(missing)}"
+            for platform, missing in settings.missing().items()
+            if missing and settings._begun(platform)
+        ]
+        if faults:
+            raise SettingsError("; ".join(faults))
+        return settings
+
+    def missing(self) -> Mapping[str, list[str]]:
+        """For each platform, the settings it still needs."""
+        zoom = {
+            "ZOOM_ACCOUNT_ID": self.zoom_account_id,
+            "ZOOM_CLIENT_ID": self.zoom_client_id,
+            "ZOOM_CLIENT_SECRET": self.zoom_client_secret,
+            "ZOOM_WEBHOOK_SECRETS": self.zoom_webhook_secrets,
+        }
+        teams = {
+            "TEAMS_TENANT_ID": self.teams_tenant_id,
+            "TEAMS_CLIENT_ID": self.teams_client_id,
+            "TEAMS_CLIENT_SECRET (or TEAMS_CLIENT_CERTIFICATE)": self.teams_client_secret
+            or self.teams_client_certificate,
+        }
+        return {
+            "zoom": [name for name, value in zoom.items() if not value],
+            "teams": [name for name, value in teams.items() if not value],
+        }
+
+    def _begun(self, platform: str) -> bool:
+        if platform == "zoom":
+            return bool(
+                self.zoom_account_id
+                or self.zoom_client_id
+                or self.zoom_client_secret
+                or self.zoom_webhook_secrets
+            )
+        return bool(
+            self.teams_tenant_id
+            or self.teams_client_id
+            or self.teams_client_secret
+            or self.teams_client_certificate
+        )
+
+    @property
+    def zoom(self) -> ZoomSettings | None:
+        """Zoom's settings, or None when Zoom is not configured."""
+        if self.missing()["zoom"]:
+            return None
+        return ZoomSettings(
+            account_id=self.zoom_account_id or "",
+            client_id=self.zoom_client_id or "",
+            client_secret=self.zoom_client_secret.get_secret_value()
+            if self.zoom_client_secret
+            else "",
+            webhook_secrets=tuple(s.get_secret_value() for s in self.zoom_webhook_secrets),
+            api_url=self.zoom_api_url,
+            oauth_url=self.zoom_oauth_url,
+            host=self.zoom_host or "",
+            sent_direction=self.qos_sent_direction,
+        )
+
+    @property
+    def teams(self) -> TeamsSettings | None:
+        """Teams' settings, or None when Teams is not configured."""
+        if self.missing()["teams"]:
+            return None
+        return TeamsSettings(
+            tenant_id=self.teams_tenant_id or "",
+            client_id=self.teams_client_id or "",
+            client_secret=self.teams_client_secret.get_secret_value()
+            if self.teams_client_secret
+            else None,
+            client_certificate=self.teams_client_certificate,
+            graph_url=self.graph_url,
+            login_url=self.login_url,
+            host=self.teams_host or "",
+            jwks_url=self.teams_jwks_url,
+            notification_certificate=self.teams_notification_certificate,
+            notification_key=self.teams_notification_key,
+            engagements_version=self.teams_engagements_version,
+            call_bot=self.teams_call_bot,
+        )
+
+    def database(self) -> str:
+        """The database's address; an SQLite file under `data_dir` when none is set."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.resolve() / 'circle.sqlite'}"

@@ -1,0 +1,268 @@
+"""Notification to participant events: what each platform's delivery becomes before it is stored.
+
+Zoom's are read at once: reading is pure and quick. Graph's need keys to be believed and opened; if
+a key is not at hand the item is stored as it came, as `waiting`, and read later: it is never
+believed unchecked and never lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from course.model import Platform
+from course.store import cohorts, evidence, watches
+from course.store.database import Database
+from course.store.evidence import Notification
+from course.store.watches import StoredWatch
+from integration.provider import ProviderError
+from webhooks import teams, zoom
+from webhooks.inbox import Delivery, Inbox
+from webhooks.rejected import Malformed, Rejected
+from webhooks.teams_content import UnknownCertificate, open_content
+from webhooks.teams_tokens import UnknownKey, verify_tokens
+
+LARGEST_KEPT = 16_384  # characters of a body that could not be read
+
+log = structlog.get_logger(__name__)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def quarantined(platform: Platform, body: bytes, *, reason: str, received_at: datetime) -> Delivery:
+    """A delivery that is the platform's own and yet not readable: kept for a person to look at."""
+    return Delivery(
+        notification=Notification(
+            id=uuid.uuid4().hex,
+            platform=platform,
+            delivery_key=hashlib.sha256(body).hexdigest(),
+            received_at=received_at,
+            kind="unreadable",
+            body=body.decode(errors="replace")[:LARGEST_KEPT],
+            state="quarantined",
+            reason=reason,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoomReader:
+    """Reads what Zoom sent; knows the secrets that prove it is Zoom's."""
+
+    secrets: Sequence[str]
+    account_id: str
+    sent_direction: str
+
+    def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
+        """Raises `webhooks.rejected.Rejected` unless the bytes are provably from Zoom."""
+        zoom.verify(headers, body, secrets=self.secrets, now=now)
+
+    def handshake(self, body: bytes) -> dict[str, str] | None:
+        """The answer to Zoom's check of our address, or None when it is not that."""
+        return zoom.handshake(body, secret=self.secrets[0])
+
+    def read(self, body: bytes, *, received_at: datetime) -> Delivery | None:
+        """The delivery to store; None when it is about another account. Raises `Malformed`."""
+        parsed = zoom.parse(body, received_at=received_at, sent_direction=self.sent_direction)
+        if parsed.account_ref is not None and not hmac.compare_digest(
+            parsed.account_ref.encode(), self.account_id.encode()
+        ):
+            return None
+        notification = Notification(
+            id=uuid.uuid4().hex,
+            platform=Platform.ZOOM,
+            delivery_key=parsed.delivery_key,
+            received_at=received_at,
+            kind=parsed.event_name,
+            body=parsed.kept,
+            series_ref=parsed.series_ref,
+            instance_ref=parsed.instance_ref,
+            state="done",
+            reason=None if parsed.known else "unknown kind",
+        )
+        return Delivery(
+            notification=notification,
+            events=tuple(replace(e, notification_id=notification.id) for e in parsed.events),
+        )
+
+
+class SigningKeys(Protocol):
+    """Key id to public key; may fetch them once. Raises `ProviderError`."""
+
+    def __call__(self, *, unknown: str | None = None) -> Mapping[str, Any]: ...
+
+
+class _Dropped(Exception):
+    """The item is not to be believed or not ours; the text says why, for counting."""
+
+
+class TeamsReader:
+    """Reads what Graph sent, item by item: a bad one never takes a good one with it."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        audience: str,
+        tenant_id: str,
+        signing_keys: SigningKeys,
+        private_keys: Mapping[str, RSAPrivateKey],
+    ) -> None:
+        self._database = database
+        self._audience = audience
+        self._tenant_id = tenant_id
+        self._signing_keys = signing_keys
+        self._private_keys = private_keys
+
+    def read(self, body: bytes, *, received_at: datetime) -> tuple[list[Delivery], list[str]]:
+        """The deliveries to store, and why items were dropped. Raises `Malformed`."""
+        batch = teams.split(body)
+        deliveries, dropped = [], ["malformed"] * batch.malformed
+        for item in batch.items:
+            try:
+                deliveries.append(self._read_item(item, batch.tokens, received_at=received_at))
+            except _Dropped as e:
+                dropped.append(str(e))
+        return deliveries, dropped
+
+    def watch_of(self, item: Mapping[str, Any]) -> StoredWatch:
+        """The subscription that an item belongs to. Raises `_Dropped` when it proves none."""
+        client_state, ref = item.get("clientState"), item.get("subscriptionId")
+        if not isinstance(client_state, str):
+            raise _Dropped("no_client_state")
+        with self._database.read() as connection:
+            watch = watches.find_watch(connection, client_state)
+        if watch is None:
+            raise _Dropped("wrong_client_state")
+        # Not confirmed yet: the item overtook the answer to our own create call.
+        if watch.watch_ref is not None and watch.watch_ref != ref:
+            raise _Dropped("other_subscription")
+        return watch
+
+    def lifecycle(self, body: bytes, *, now: datetime) -> list[str]:
+        """Note what the platform says of our subscriptions; the kinds. Raises `Malformed`.
+
+        Noted before the answer, so that a renewal asked for is made even after a kill: the chore
+        renews what is due and makes again what has lost its `watch_ref`.
+        """
+        kinds = []
+        for item in teams.split(body).items:
+            try:
+                watch, kind = self.watch_of(item), teams.lifecycle(item).kind
+            except (_Dropped, Malformed):
+                log.info("lifecycle_dropped")
+                continue
+            changes: dict[str, datetime | None] = {"renewal_due_at": now}
+            if kind == "subscriptionRemoved":
+                changes["watch_ref"] = None
+            with self._database.write() as connection:
+                watches.update_watch(connection, watch.id, **changes)
+            kinds.append(kind)
+        return kinds
+
+    def read_waiting(self, inbox: Inbox) -> int:
+        """Read the stored items whose keys were missing; how many could be read now."""
+        with self._database.read() as connection:
+            waiting = evidence.waiting_notifications(connection)
+        done = 0
+        for notification in waiting:
+            kept = json.loads(notification.body)
+            try:
+                delivery = self._read_item(
+                    kept["item"], kept["tokens"], received_at=notification.received_at
+                )
+            except _Dropped as e:
+                self._settle(notification, state="dropped", reason=str(e))
+                continue
+            if delivery.notification.state == "waiting":
+                continue
+            # Under its own key, beside the row that waited: the facts carry their own keys.
+            opened = replace(
+                delivery.notification, delivery_key=_hash("opened", notification.delivery_key)
+            )
+            inbox.accept([Delivery(notification=opened, events=delivery.events)])
+            self._settle(notification, state="done", reason="read later")
+            done += 1
+        return done
+
+    def _settle(self, notification: Notification, *, state: str, reason: str) -> None:
+        with self._database.write() as connection:
+            evidence.settle_notification(connection, notification.id, state=state, reason=reason)
+
+    def _read_item(
+        self, item: Mapping[str, Any], tokens: Sequence[str], *, received_at: datetime
+    ) -> Delivery:
+        watch = self.watch_of(item)
+        encrypted = item.get("encryptedContent")
+        if not isinstance(encrypted, Mapping):
+            raise _Dropped("no_content")
+        key = _hash(watch.id, str(encrypted.get("dataSignature")), str(encrypted.get("data")))
+        notification = Notification(
+            id=uuid.uuid4().hex,
+            platform=Platform.TEAMS,
+            delivery_key=key,
+            received_at=received_at,
+            kind="meetingCallEvents",
+            body="",
+            series_ref=watch.series_ref,
+        )
+        try:
+            self._believe(tokens, now=received_at)
+            resource = open_content(encrypted, private_keys=self._private_keys)
+        except (UnknownKey, UnknownCertificate, ProviderError) as e:
+            return Delivery(
+                notification=replace(
+                    notification,
+                    state="waiting",
+                    reason=type(e).__name__,
+                    body=json.dumps({"item": item, "tokens": list(tokens)}),
+                )
+            )
+        except Rejected as e:
+            raise _Dropped(e.reason) from e
+        with self._database.read() as connection:
+            stored = cohorts.read_series(connection, watch.cohort_id, Platform.TEAMS)
+        try:
+            events = teams.parse(
+                resource,
+                series_ref=watch.series_ref,
+                received_at=received_at,
+                organiser_ref=stored.organiser_ref if stored else None,
+            )
+        except Malformed as e:
+            return Delivery(
+                notification=replace(
+                    notification, state="quarantined", reason=str(e), kind="unreadable"
+                )
+            )
+        notification = replace(
+            notification, body=json.dumps(teams.minimise(resource), ensure_ascii=False)
+        )
+        return Delivery(
+            notification=notification,
+            events=tuple(replace(e, notification_id=notification.id) for e in events),
+        )
+
+    def _believe(self, tokens: Sequence[str], *, now: datetime) -> None:
+        """Check the tokens that came with the batch, with fresh keys if one is unknown."""
+        if not tokens:
+            raise Rejected("no_token")
+        believe = partial(
+            verify_tokens, tokens, audience=self._audience, tenant_id=self._tenant_id, now=now
+        )
+        try:
+            believe(keys=self._signing_keys())
+        except UnknownKey as e:
+            believe(keys=self._signing_keys(unknown=e.kid))

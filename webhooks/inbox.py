@@ -1,0 +1,103 @@
+"""Notifications stored once, before the answer; concurrent deliveries share a commit.
+
+One writer thread takes whatever is waiting and commits it together, because the whole country
+joins at 10:00 and a disk confirms only so many commits a second. `accept` returns only after the
+commit (SQLite `synchronous=FULL`, PostgreSQL `synchronous_commit=on`) that holds its delivery.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from course.model import ParticipantEvent
+from course.store.database import Database
+from course.store.evidence import Notification, save_events, save_notification
+
+PATIENCE = 2.5  # seconds; Zoom waits 3 s for an answer
+BATCH = 512
+
+log = structlog.get_logger(__name__)
+
+
+class NotStored(Exception):
+    """It could not be stored in time: answer 503, the platform sends it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A notification and the facts read from it, stored in one transaction."""
+
+    notification: Notification
+    events: tuple[ParticipantEvent, ...] = ()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    deliveries: Sequence[Delivery]
+    done: threading.Event = field(default_factory=threading.Event)
+    new: int = 0
+    error: Exception | None = None
+
+
+class Inbox:
+    """Stores deliveries durably, many to a commit. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, daemon=True, name="inbox writer")
+        self._writer.start()
+
+    def accept(self, deliveries: Sequence[Delivery]) -> int:
+        """Store them; how many were new. Returns after the commit. Raises `NotStored`."""
+        waiting = _Waiting(deliveries)
+        self._queue.put(waiting)
+        if not waiting.done.wait(PATIENCE):
+            raise NotStored("the database did not confirm in time")
+        if waiting.error is not None:
+            raise NotStored("the database refused") from waiting.error
+        return waiting.new
+
+    def close(self) -> None:
+        """Store what is waiting and stop."""
+        self._queue.put(None)
+        self._writer.join(timeout=5)
+
+    def _write(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, closing = [first], False
+            while len(batch) < BATCH and not closing:
+                try:
+                    more = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    closing = True
+                else:
+                    batch.append(more)
+            self._commit(batch)
+            if closing:
+                return
+
+    def _commit(self, batch: list[_Waiting]) -> None:
+        try:
+            with self._database.write() as connection:
+                for waiting in batch:
+                    waiting.new = 0
+                    for delivery in waiting.deliveries:
+                        waiting.new += save_notification(connection, delivery.notification)
+                        save_events(connection, delivery.events)
+        except Exception as e:
+            if len(batch) > 1:
+                for waiting in batch:  # one bad delivery must not take the others with it
+                    self._commit([waiting])
+                return
+            log.warning("delivery_not_stored", kind=type(e).__name__)
+            batch[0].error = e
+        for waiting in batch:
+            waiting.done.set()

@@ -1,0 +1,161 @@
+"""The webhook addresses: verify, store, answer; nothing else happens in the request.
+
+Answers are designed: 2xx means stored (or stored already), 401 not provably the platform's, 400
+the platform's own but unreadable (kept in quarantine), 413 too large, 503 not stored, send again.
+Our own trouble is never 4xx, because Zoom never repeats those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+from flask import Blueprint, Response, jsonify, request
+from prometheus_client import Counter
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from course.model import Platform
+from course.store.database import STORAGE_TROUBLE
+from webhooks import teams
+from webhooks.evidence import TeamsReader, ZoomReader, quarantined
+from webhooks.inbox import Inbox, NotStored
+from webhooks.rejected import Malformed, Rejected
+
+LARGEST = 1 << 20
+log = structlog.get_logger(__name__)
+
+
+def _body() -> bytes:
+    """The raw bytes, never more than 1 MiB: refused by its length before anything is read."""
+    if request.content_length is not None and request.content_length > LARGEST:
+        raise RequestEntityTooLarge
+    body = request.stream.read(LARGEST + 1)
+    if len(body) > LARGEST:
+        raise RequestEntityTooLarge
+    return body
+
+
+def _not_stored(detail: str) -> Response:
+    answer = jsonify(title="Not stored", detail=detail)
+    answer.status_code = 503
+    answer.mimetype = "application/problem+json"
+    answer.headers["Retry-After"] = "5"
+    return answer
+
+
+def _problem(code: int, title: str) -> Response:
+    answer = jsonify(title=title)
+    answer.status_code = code
+    answer.mimetype = "application/problem+json"
+    return answer
+
+
+def _handshake_answer(token: str) -> Response:
+    """Graph's validation token, in a form that is inert should it hold markup."""
+    answer = Response(token, 200, content_type="text/plain; charset=utf-8")
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Content-Security-Policy"] = "default-src 'none'"
+    return answer
+
+
+def create_webhooks(
+    *,
+    inbox: Inbox,
+    zoom_reader: ZoomReader | None,
+    teams_reader: TeamsReader | None,
+    wake: Callable[[], None],
+    counted: Counter,
+    clock: Callable[[], datetime],
+) -> Blueprint:
+    """The routes. `wake` starts the chores that look after subscriptions.
+
+    `counted` has the labels `platform` and `outcome`.
+    """
+    routes = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+
+    def count(platform: Platform, outcome: str) -> None:
+        counted.labels(platform=platform.value, outcome=outcome).inc()
+
+    @routes.post("/zoom")
+    def zoom_notification() -> Response:
+        body, now = _body(), clock()
+        if zoom_reader is None:
+            log.error("zoom_webhook_without_secret")
+            return _not_stored("Zoom is not configured here: set ZOOM_WEBHOOK_SECRETS.")
+        try:
+            zoom_reader.verify(request.headers, body, now=now)
+        except Rejected as e:
+            count(Platform.ZOOM, e.reason)
+            return _problem(401, "Not provably from Zoom")
+        try:
+            answer = zoom_reader.handshake(body)
+            delivery = zoom_reader.read(body, received_at=now)
+        except Malformed as e:
+            count(Platform.ZOOM, "malformed")
+            inbox.accept([quarantined(Platform.ZOOM, body, reason=str(e), received_at=now)])
+            return _problem(400, "Signed by Zoom, but not readable")
+        if delivery is None:
+            count(Platform.ZOOM, "other_account")
+            return Response(status=204)
+        new = inbox.accept([delivery])
+        count(Platform.ZOOM, "accepted" if new else "repeated")
+        return jsonify(answer) if answer is not None else Response(status=204)
+
+    @routes.post("/teams")
+    def teams_notification() -> Response:
+        try:
+            token = teams.handshake(request.args)
+        except Malformed:
+            return _problem(400, "The validation token is not acceptable")
+        if token is not None:
+            return _handshake_answer(token)
+        body, now = _body(), clock()
+        if teams_reader is None:
+            return _not_stored("Teams is not configured here: set its settings.")
+        try:
+            deliveries, dropped = teams_reader.read(body, received_at=now)
+        except Malformed as e:
+            # Nothing proves that this is Graph's, so nothing is kept; 202 ends its repeating.
+            count(Platform.TEAMS, "malformed")
+            log.info("teams_batch_malformed", reason=str(e))
+            return Response(status=202)
+        for reason in dropped:
+            count(Platform.TEAMS, reason)
+        if deliveries:
+            new = inbox.accept(deliveries)
+            counted.labels(platform="teams", outcome="accepted").inc(new)
+            counted.labels(platform="teams", outcome="repeated").inc(len(deliveries) - new)
+        return Response(status=202)
+
+    @routes.post("/teams/lifecycle")
+    def teams_lifecycle() -> Response:
+        try:
+            token = teams.handshake(request.args)
+        except Malformed:
+            return _problem(400, "The validation token is not acceptable")
+        if token is not None:
+            return _handshake_answer(token)
+        body = _body()
+        if teams_reader is None:
+            return _not_stored("Teams is not configured here: set its settings.")
+        try:
+            kinds = teams_reader.lifecycle(body, now=clock())
+        except Malformed:
+            count(Platform.TEAMS, "malformed")
+            return Response(status=202)
+        for kind in kinds:
+            count(Platform.TEAMS, kind)
+        if kinds:
+            wake()
+        return Response(status=202)
+
+    @routes.errorhandler(NotStored)
+    def not_stored(_error: NotStored) -> Response:
+        return _not_stored("The database did not confirm in time. Send it again.")
+
+    for trouble in STORAGE_TROUBLE:
+        routes.register_error_handler(
+            trouble, lambda _error: _not_stored("The database is not available. Send it again.")
+        )
+    return routes
