@@ -90,7 +90,7 @@ def _try(action: Callable[[], Any], attempt: int) -> Outcome:
     )
 
 
-def persist(name: str, action: Callable[[], Any], *, on_trouble: Callable[[str], None]) -> Any:
+def persist(name: str, action: Callable[[], Any], *, on_trouble: Callable[[str], object]) -> Any:
     """Inside a workflow: try `action` until it is done and return its (JSON-able) value.
 
     After `PATIENCE` seconds of trouble `on_trouble` gets the sentence for staff, once for every

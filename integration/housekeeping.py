@@ -45,7 +45,6 @@ class Housekeeping:
             ]
         )
 
-
     @classmethod
     def wake(cls) -> None:
         """Run the chores now instead of at the next minute."""

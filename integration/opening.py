@@ -182,8 +182,14 @@ class Opening:
         carer = next(c for c in cohort.carers if c.id == carer_id)
         if carer.invitation_ref is not None:
             return
+        with self._database.write() as connection:
+            enrolled = cohorts.read_enrolments(connection, cohort_id)
+            tried = any(e.carer.id == carer_id and e.invitation_tried for e in enrolled)
+            cohorts.save_invitation(connection, carer_id, cohort.platform, ref=None, join_url=None)
         invitation = self._providers[cohort.platform].invite(
-            self._series(stored), Invitee(marker=carer.id, name=carer.name, email=carer.email)
+            self._series(stored),
+            Invitee(marker=carer.id, name=carer.name, email=carer.email),
+            tried=tried,
         )
         with self._database.write() as connection:
             cohorts.save_invitation(

@@ -194,8 +194,8 @@ class MeetingProvider(Protocol):
     def resolve_meeting(self, series: Series) -> Series:
         """The series with `meeting_ref` and `join_url` filled in. Read-only."""
 
-    def invite(self, series: Series, invitee: Invitee) -> Invitation:
-        """Invite one person, or find the invitation they have already."""
+    def invite(self, series: Series, invitee: Invitee, *, tried: bool) -> Invitation:
+        """Invite one person. `tried`: an earlier call may have done it, so look first."""
 
     def withdraw(self, series: Series, invitee: Invitee, invitation_ref: str | None) -> None:
         """Take one person's invitation back. Already gone counts as done."""

@@ -11,9 +11,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
-from course.reports import build_report, verdicts_json
 
 from course.model import Cohort, Platform, RegisterEntry, RegisterState, Session, SessionState
+from course.reports import build_report, verdicts_json
 from course.store import access, cohorts, evidence
 from course.store.database import Database
 from integration.provider import MeetingProvider, ProviderError, Series

@@ -17,8 +17,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from course.programme import COURSE
-from course.timetable import plan_sessions
 from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
 
 from course.model import (
@@ -30,8 +28,10 @@ from course.model import (
     Platform,
     Rule,
 )
+from course.programme import COURSE
 from course.store import access, cohorts
 from course.store.database import Database
+from course.timetable import plan_sessions
 from integration.durable import StepRefused, persist
 from integration.opening import Opening
 

@@ -151,8 +151,8 @@ class FakeProvider:
         self._called("resolve_meeting")
         return replace(series, meeting_ref=f"meeting-{series.ref}")
 
-    def invite(self, series: Series, invitee: Invitee) -> Invitation:
-        self._called("invite")
+    def invite(self, series: Series, invitee: Invitee, *, tried: bool) -> Invitation:
+        self._called("look and invite" if tried else "invite")
         made = Invitation(
             marker=invitee.marker,
             join_url=f"https://zoom.us/w/{series.ref}?tk={invitee.marker}",

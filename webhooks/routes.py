@@ -84,7 +84,7 @@ def create_webhooks(
             log.error("zoom_webhook_without_secret")
             return _not_stored("Zoom is not configured here: set ZOOM_WEBHOOK_SECRETS.")
         try:
-            zoom_reader.verify(request.headers, body, now=now)
+            zoom_reader.verify(dict(request.headers), body, now=now)
         except Rejected as e:
             count(Platform.ZOOM, e.reason)
             return _problem(401, "Not provably from Zoom")

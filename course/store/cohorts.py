@@ -47,6 +47,7 @@ class Enrolment:
     carer: Carer
     join_token: str
     platform_join_url: str | None = None
+    invitation_tried: bool = False
     problem: str | None = None
 
 
@@ -319,6 +320,7 @@ def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
             invitation.c.invitation_ref,
             invitation.c.join_url,
             invitation.c.problem,
+            invitation.c.carer_id.label("invited"),
         )
         .join(tables.cohort, tables.cohort.c.id == carer.c.cohort_id)
         .outerjoin(
@@ -336,6 +338,7 @@ def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
             carer=_carer(row),
             join_token=row["join_token"],
             platform_join_url=row["join_url"],
+            invitation_tried=row["invited"] is not None,
             problem=row["problem"],
         )
         for row in rows

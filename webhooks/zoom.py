@@ -1,0 +1,320 @@
+"""Zoom's webhooks: prove, answer the address check, read. Pure; bytes in, values out.
+
+https://developers.zoom.us/docs/api/webhooks/ and, for the payloads,
+https://developers.zoom.us/docs/api/meetings/events/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from course.model import EventKind, Participant, ParticipantEvent, Platform, Role, Source
+from webhooks.rejected import Malformed, Rejected
+from webhooks.strict_json import read_object
+from webhooks.zoom_media import MEDIA_EVENTS, media_events, media_kept
+
+# A delivery may come again up to 85 minutes later, and whether Zoom signs it anew is not
+# documented: refusing an honest late one would lose it for good, replays are stopped by its key.
+OLDEST = timedelta(hours=2)
+AHEAD = timedelta(minutes=5)
+
+_SIGNATURE = re.compile(rb"v0=[0-9a-f]{64}")
+_TIMESTAMP = re.compile(rb"[0-9]{1,13}")
+# Zoom asks to prove the secret by signing a token: anything else would sign what a forger wants.
+_PLAIN_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+# Zoom's event -> what it is in our words. Breakout rooms are left out on purpose: moving between
+# rooms is told by joined and left at the same second as well, and those are folded.
+KINDS = {
+    "meeting.started": EventKind.INSTANCE_STARTED,
+    "meeting.ended": EventKind.INSTANCE_ENDED,
+    "meeting.participant_joined": EventKind.JOINED,
+    "meeting.participant_left": EventKind.LEFT,
+    "meeting.participant_joined_waiting_room": EventKind.WAITING,
+    "meeting.participant_put_in_waiting_room": EventKind.WAITING,
+    "meeting.participant_left_waiting_room": EventKind.SEEN,
+    "meeting.participant_admitted": EventKind.SEEN,
+    "meeting.participant_jbh_joined": EventKind.SEEN,
+    "meeting.participant_jbh_waiting": EventKind.WAITING,
+    "meeting.participant_bind": EventKind.SEEN,
+    "meeting.participant_role_changed": EventKind.SEEN,
+}
+KNOWN = {
+    *KINDS,
+    *MEDIA_EVENTS,
+    "endpoint.url_validation",
+    "meeting.created",
+    "meeting.updated",
+    "meeting.deleted",
+    "meeting.permanently_deleted",
+    "meeting.device_tested",
+    "meeting.participant_joined_breakout_room",
+    "meeting.participant_left_breakout_room",
+    "meeting.registration_created",
+    "meeting.registration_approved",
+    "meeting.registration_cancelled",
+    "meeting.registration_denied",
+    "app_deauthorized",
+}
+_HOSTS = {"host", "cohost", "co-host"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """A notification in our words. `kept` is what is stored of it, personal extras dropped."""
+
+    event_name: str
+    account_ref: str | None
+    delivery_key: str
+    series_ref: str | None
+    instance_ref: str | None
+    events: tuple[ParticipantEvent, ...]
+    known: bool
+    kept: str
+
+
+def _header(headers: Mapping[str, str], name: str) -> bytes:
+    value = headers.get(name)
+    if value is None:
+        value = next((v for k, v in headers.items() if k.lower() == name), "")
+    try:
+        return value.encode("ascii")
+    except UnicodeEncodeError:
+        return b""
+
+
+def verify(
+    headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], now: datetime
+) -> None:
+    """Raises `Rejected` unless these very bytes were signed with one of the secrets, lately."""
+    usable = [secret.encode() for secret in secrets if secret]
+    if not usable:
+        raise Rejected("no_secret")
+    signature = _header(headers, "x-zm-signature")
+    timestamp = _header(headers, "x-zm-request-timestamp")
+    if not _SIGNATURE.fullmatch(signature) or not _TIMESTAMP.fullmatch(timestamp):
+        raise Rejected("bad_signature")
+    signed = b"v0:%s:%s" % (timestamp, body)
+    matches = [
+        hmac.compare_digest(
+            b"v0=" + hmac.digest(secret, signed, "sha256").hex().encode(), signature
+        )
+        for secret in usable
+    ]
+    if not any(matches):
+        raise Rejected("bad_signature")
+    age = now.timestamp() - int(timestamp)  # only a proven number is looked at
+    if age > OLDEST.total_seconds() or -age > AHEAD.total_seconds():
+        raise Rejected("stale")
+
+
+def handshake(body: bytes, *, secret: str) -> dict[str, str] | None:
+    """The answer to `endpoint.url_validation`, or None for anything else. Verify first.
+
+    https://developers.zoom.us/docs/api/webhooks/#validate-your-webhook-endpoint
+    """
+    found = read_object(body)
+    if found.get("event") != "endpoint.url_validation":
+        return None
+    payload = found.get("payload")
+    token = payload.get("plainToken") if isinstance(payload, dict) else None
+    if not isinstance(token, str) or not _PLAIN_TOKEN.fullmatch(token):
+        raise Malformed("a validation token that is none")
+    proof = hmac.digest(secret.encode(), token.encode(), "sha256").hex()
+    return {"plainToken": token, "encryptedToken": proof}
+
+
+def text(value: Any) -> str | None:
+    """Zoom gives ids as text in most events and as numbers in some; empty means not given."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, str | int):
+        return str(value).strip() or None
+    raise Malformed("an id of a wrong type")
+
+
+def instant(value: Any) -> datetime | None:
+    """An ISO 8601 instant, or None where there is none."""
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError as e:
+        raise Malformed("a time that is none") from e
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Malformed(f"{what} is not an object")
+    return value
+
+
+def fact_key(*parts: object) -> str:
+    """The key of one fact: the same for every telling of it, whatever the delivery looked like."""
+    joined = "\n".join("" if part is None else str(part) for part in parts)
+    return f"zoom:{hashlib.sha256(joined.encode()).hexdigest()}"
+
+
+def parse(body: bytes, *, received_at: datetime, sent_direction: str) -> Parsed:
+    """Read a verified notification. Raises `Malformed`."""
+    found = read_object(body)
+    name = found.get("event")
+    if not isinstance(name, str) or not name or len(name) > 100:
+        raise Malformed("no event name")
+    payload = _object(found.get("payload"), "payload")
+    meeting = _object(payload.get("object"), "object")
+    participant = _object(meeting.get("participant"), "participant")
+    if name in KNOWN and name.startswith("meeting.") and not meeting:
+        raise Malformed("no object")
+    if name in KINDS and name.startswith("meeting.participant_") and not participant:
+        raise Malformed("no participant")
+    series_ref, instance_ref = text(meeting.get("id")), text(meeting.get("uuid"))
+    told_at = _told_at(found) or received_at
+    occurred_at = (
+        instant(participant.get("join_time"))
+        or instant(participant.get("leave_time"))
+        or instant(participant.get("date_time"))
+    )
+    if name in MEDIA_EVENTS:
+        events = media_events(
+            name,
+            participant,
+            series_ref=series_ref,
+            instance_ref=instance_ref,
+            told_at=told_at,
+            sent_direction=sent_direction,
+        )
+    elif name in KINDS:
+        events = _events(
+            name,
+            meeting,
+            participant,
+            series_ref=series_ref,
+            instance_ref=instance_ref,
+            occurred_at=occurred_at or _of_instance(name, meeting) or told_at,
+        )
+    else:
+        events = ()
+    account_ref = text(payload.get("account_id"))
+    person = text(participant.get("participant_uuid")) or text(participant.get("user_id"))
+    business = (
+        (account_ref, name, instance_ref, person, occurred_at or _of_instance(name, meeting))
+        if (name in KINDS and name not in MEDIA_EVENTS)
+        else (name, json.dumps(found, sort_keys=True))
+    )
+    return Parsed(
+        event_name=name,
+        account_ref=account_ref,
+        delivery_key=fact_key("delivery", *business).removeprefix("zoom:"),
+        series_ref=series_ref,
+        instance_ref=instance_ref,
+        events=events,
+        known=name in KNOWN,
+        kept=_kept(name, found, meeting, participant),
+    )
+
+
+def _told_at(found: Mapping[str, Any]) -> datetime | None:
+    stamp = found.get("event_ts")
+    if isinstance(stamp, bool) or not isinstance(stamp, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(stamp / 1000, tz=UTC)
+    except (OverflowError, ValueError, OSError) as e:
+        raise Malformed("a time that is none") from e
+
+
+def _of_instance(name: str, meeting: Mapping[str, Any]) -> datetime | None:
+    if name == "meeting.started":
+        return instant(meeting.get("start_time"))
+    return instant(meeting.get("end_time")) if name == "meeting.ended" else None
+
+
+def _events(
+    name: str,
+    meeting: Mapping[str, Any],
+    participant: Mapping[str, Any],
+    *,
+    series_ref: str | None,
+    instance_ref: str | None,
+    occurred_at: datetime,
+) -> tuple[ParticipantEvent, ...]:
+    if series_ref is None and instance_ref is None:
+        raise Malformed("neither meeting id nor uuid")
+    kind = KINDS[name]
+    seat = text(participant.get("user_id"))
+    connection = text(participant.get("participant_uuid")) or seat
+    seen = _participant(meeting, participant) if participant else None
+    # A rename is a fact of its own; the name on a join is not what makes it that join.
+    shown = seen.display_name if seen and kind is EventKind.SEEN else None
+    return (
+        ParticipantEvent(
+            key=fact_key(kind, series_ref, instance_ref, connection, occurred_at, shown),
+            platform=Platform.ZOOM,
+            kind=kind,
+            occurred_at=occurred_at,
+            source=Source.WEBHOOK,
+            series_ref=series_ref,
+            instance_ref=instance_ref,
+            instance_started_at=instant(meeting.get("start_time")),
+            connection_ref=connection,
+            seat_ref=seat,
+            participant=seen,
+        ),
+    )
+
+
+def _participant(meeting: Mapping[str, Any], participant: Mapping[str, Any]) -> Participant:
+    account = text(participant.get("participant_user_id")) or text(participant.get("id"))
+    host = text(meeting.get("host_id"))
+    is_host = (account is not None and account == host) or (
+        str(participant.get("new_role", "")).lower() in _HOSTS
+    )
+    return Participant(
+        display_name=(text(participant.get("user_name")) or "")[:200],
+        email=(text(participant.get("email")) or "")[:200],
+        invitation_ref=text(participant.get("registrant_id")),
+        account_ref=account,
+        stable_account=account is not None,
+        role=Role.ORGANISER if is_host else Role.ATTENDEE,
+    )
+
+
+_KEPT_OF_MEETING = ("id", "uuid", "start_time", "end_time", "type", "duration", "timezone")
+_KEPT_OF_PARTICIPANT = (
+    *("user_id", "participant_uuid", "participant_user_id", "id", "registrant_id"),
+    *("user_name", "email", "join_time", "leave_time", "leave_reason", "date_time"),
+    *("old_role", "new_role"),
+)
+
+
+def _kept(
+    name: str,
+    found: Mapping[str, Any],
+    meeting: Mapping[str, Any],
+    participant: Mapping[str, Any],
+) -> str:
+    """What is stored: no network or device address, telephone number, link or secret."""
+    kept: dict[str, Any] = {"event": name, "event_ts": found.get("event_ts")}
+    kept["object"] = {k: meeting[k] for k in _KEPT_OF_MEETING if k in meeting}
+    if name in MEDIA_EVENTS:
+        kept["participant"] = media_kept(participant)
+    elif participant:
+        kept["participant"] = {k: participant[k] for k in _KEPT_OF_PARTICIPANT if k in participant}
+    if name in ("meeting.updated", "meeting.deleted"):
+        kept["occurrences"] = [
+            str(o.get("occurrence_id"))
+            for o in meeting.get("occurrences") or []
+            if isinstance(o, dict)
+        ]
+    return json.dumps(kept, ensure_ascii=False, sort_keys=True)
