@@ -33,7 +33,7 @@ STRANGER = "Galaxy Tab"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What the report must say of one carer in one week. `says` must stand in one of the reasons."""
+    """What the report must say of one carer in one week; `says` stands in one of the reasons."""
 
     carer: str
     week: int

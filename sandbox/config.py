@@ -1,0 +1,53 @@
+"""Who the stand-ins are: one invented Zoom account and one invented Microsoft tenant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ZOOM_SCOPES = (
+    "meeting:write:meeting:admin",
+    "meeting:read:meeting:admin",
+    "meeting:read:list_meetings:admin",
+    "meeting:update:meeting:admin",
+    "meeting:delete:meeting:admin",
+    "meeting:write:registrant:admin",
+    "meeting:read:list_registrants:admin",
+    "meeting:update:registrant_status:admin",
+    "meeting:read:list_past_participants:admin",
+    "meeting:read:list_past_instances:admin",
+    "meeting:read:past_meeting:admin",
+    "report:read:list_meeting_participants:admin",
+)
+GRAPH_ROLES = (
+    "Calendars.ReadWrite",
+    "OnlineMeetings.Read.All",
+    "OnlineMeetingArtifact.Read.All",
+    "CallRecords.Read.All",
+    "User.Read.All",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxConfig:
+    """Invented accounts. `base_url` is where the stand-ins themselves are reached.
+
+    Take a scope or role away, the licence or the access policy, to see what the service says.
+    """
+
+    base_url: str = "http://127.0.0.1:8100"
+    zoom_account_id: str = "sandbox-account"
+    zoom_client_id: str = "sandbox-zoom-client"
+    zoom_client_secret: str = "sandbox-zoom-secret"  # nosec B105: invented
+    zoom_webhook_secret: str = "sandbox-zoom-webhook-secret"  # nosec B105: invented
+    zoom_webhook_url: str = "http://127.0.0.1:8000/webhooks/zoom"
+    zoom_host: str = "host@practice.example"
+    zoom_host_licensed: bool = True
+    zoom_scopes: tuple[str, ...] = ZOOM_SCOPES
+    teams_tenant_id: str = "5f1b0c9e-0000-4000-8000-00000000aaaa"
+    teams_client_id: str = "5f1b0c9e-0000-4000-8000-00000000bbbb"
+    teams_client_secret: str = "sandbox-teams-secret"  # nosec B105: invented
+    teams_host_id: str = "5f1b0c9e-0000-4000-8000-00000000cccc"
+    teams_host_email: str = "host@practice.example"
+    teams_host_name: str = "Dr Alma Lee"
+    teams_access_policy: bool = True
+    teams_roles: tuple[str, ...] = GRAPH_ROLES

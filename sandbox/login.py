@@ -1,0 +1,137 @@
+"""The login service's stand-in: metadata, tokens for applications, signing keys.
+
+https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from flask import Blueprint, Response, jsonify, request
+
+from sandbox.config import SandboxConfig
+
+TOKEN_LIFE = timedelta(seconds=3599)
+MICROSOFT = "https://login.microsoftonline.com"
+PUBLISHER = "0bf30f3b-4a52-48df-9a82-234910c4a086"  # Graph change tracking
+
+
+@dataclass(slots=True)
+class LoginStandIn:
+    """Knows the tenant's one application and signs with a key of its own."""
+
+    config: SandboxConfig
+    clock: Callable[[], datetime]
+    tokens: dict[str, datetime] = field(default_factory=dict)
+    key: rsa.RSAPrivateKey = field(
+        default_factory=lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    )
+    kid: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+
+    def validation_token(self) -> str:
+        """What proves to a subscriber that a rich notification is Graph's."""
+        tenant, now = self.config.teams_tenant_id, int(time.time())
+        claims = {
+            "aud": self.config.teams_client_id,
+            "iss": f"https://sts.windows.net/{tenant}/",
+            "iat": now,
+            "nbf": now,
+            "exp": now + 3600,
+            "appid": PUBLISHER,
+            "appidacr": "2",
+            "idp": f"https://sts.windows.net/{tenant}/",
+            "tid": tenant,
+            "ver": "1.0",
+        }
+        return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": self.kid})
+
+    def public_keys(self) -> dict[str, Any]:
+        """The key set that the metadata names."""
+        numbers = self.key.public_key().public_numbers()
+
+        def encoded(number: int) -> str:
+            raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
+            return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+        key = {
+            "kty": "RSA",
+            "use": "sig",
+            "kid": self.kid,
+            "x5t": self.kid,
+            "n": encoded(numbers.n),
+            "e": encoded(numbers.e),
+            "issuer": f"{MICROSOFT}/{{tenantid}}/v2.0",
+        }
+        return {"keys": [key]}
+
+
+def create_login(login: LoginStandIn) -> Blueprint:
+    """The blueprint, to be mounted in place of the login service's host."""
+    routes = Blueprint("login", __name__)
+
+    @routes.get("/<tenant>/v2.0/.well-known/openid-configuration")
+    def metadata(tenant: str) -> Response:
+        # Like the real one it names its own host, whatever address it was reached at.
+        return jsonify(
+            issuer=f"{MICROSOFT}/{tenant}/v2.0",
+            token_endpoint=f"{MICROSOFT}/{tenant}/oauth2/v2.0/token",
+            authorization_endpoint=f"{MICROSOFT}/{tenant}/oauth2/v2.0/authorize",
+            jwks_uri=f"{MICROSOFT}/{tenant}/discovery/v2.0/keys",
+            token_endpoint_auth_methods_supported=["client_secret_post", "private_key_jwt"],
+        )
+
+    @routes.get("/<tenant>/discovery/v2.0/keys")
+    def keys(tenant: str) -> Response:
+        del tenant
+        return jsonify(login.public_keys())
+
+    @routes.post("/<tenant>/oauth2/v2.0/token")
+    def token(tenant: str) -> Response:
+        config, asked = login.config, request.form
+        if tenant != config.teams_tenant_id:
+            return _refused(login, 400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
+        if asked.get("grant_type") != "client_credentials":
+            return _refused(login, 400, "unsupported_grant_type", 70003, "Unsupported grant type.")
+        if not str(asked.get("scope", "")).endswith("/.default"):
+            return _refused(login, 400, "invalid_scope", 1002012, "The scope must be /.default.")
+        if asked.get("client_id") != config.teams_client_id:
+            return _refused(login, 400, "unauthorized_client", 700016, "Application not found.")
+        if not secrets.compare_digest(
+            str(asked.get("client_secret", "")), config.teams_client_secret
+        ):
+            return _refused(
+                login, 401, "invalid_client", 7000215, "Invalid client secret provided."
+            )
+        made = secrets.token_urlsafe(32)
+        login.tokens[made] = login.clock() + TOKEN_LIFE
+        seconds = int(TOKEN_LIFE.total_seconds())
+        return jsonify(
+            token_type="Bearer",  # nosec B106: a type, not a secret
+            expires_in=seconds,
+            ext_expires_in=seconds,
+            access_token=made,
+        )
+
+    return routes
+
+
+def _refused(login: LoginStandIn, code: int, error: str, number: int, text: str) -> Response:
+    answer = jsonify(
+        error=error,
+        error_description=f"AADSTS{number}: {text}",
+        error_codes=[number],
+        timestamp=f"{login.clock().astimezone(UTC):%Y-%m-%d %H:%M:%SZ}",
+        trace_id=str(uuid.uuid4()),
+        correlation_id=str(uuid.uuid4()),
+    )
+    answer.status_code = code
+    return answer

@@ -1,0 +1,284 @@
+"""Plays a scene on Zoom: signed notifications while it runs, and the record that remains.
+
+https://developers.zoom.us/docs/api/webhooks/ and https://developers.zoom.us/docs/api/qss/events/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sandbox.delivery import Courier, Tally
+from sandbox.scene import Act, Person, Scene
+from sandbox.zoom_api import ZoomError, ZoomStandIn
+from sandbox.zoom_meetings import Instance, Meeting, zulu
+
+QOS_BATCH = 5  # minutes of quality rows in one notification
+AT_ONCE = 8  # deliveries under way together
+
+
+@dataclass(slots=True)
+class _Stay:
+    """One connection of one person."""
+
+    person: Person
+    user_id: str
+    connection: str
+    name: str
+    joined_at: datetime
+    left_at: datetime | None = None
+    lost: bool = False
+    camera: list[tuple[datetime, bool]] = field(default_factory=list)
+    microphone: list[tuple[datetime, bool]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Notice:
+    event: str
+    at: datetime
+    body: dict[str, Any]
+    lost: bool
+
+
+class ZoomStage:
+    """Plays scenes; every notification is answered before `play` returns."""
+
+    def __init__(self, zoom: ZoomStandIn, courier: Courier) -> None:
+        self._zoom = zoom
+        self._courier = courier
+
+    def play(self, scene: Scene) -> dict[str, object]:
+        """Play one held session; what became of its notifications."""
+        with self._zoom.lock:
+            meeting = self._zoom.meeting(scene.series_ref)
+            uuid_ = self._zoom.account.new_uuid()
+        starts = scene.starts_at + timedelta(minutes=scene.opens)
+        ends = scene.starts_at + timedelta(minutes=scene.closes)
+        stays, notices = self._perform(scene, meeting, uuid_, starts, ends)
+        held = Instance(uuid=uuid_, starts_at=starts, ends_at=ends)
+        held.rows = [self._row(stay, ends) for stay in stays]
+        with self._zoom.lock:
+            meeting.instances.append(held)
+        tally = Tally()
+        sent = [n for n in sorted(notices, key=lambda n: n.at) if not n.lost]
+        tally.lost = len(notices) - len(sent)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for notice, code in zip(sent, pool.map(self._deliver, sent), strict=True):
+                if 200 <= code < 300:
+                    tally.delivered += 1
+                else:
+                    tally.failed.append(f"{notice.event}: {code or 'no answer'}")
+        return tally.summary()
+
+    def validate(self) -> dict[str, object]:
+        """Send the signed check of the endpoint; whether the answer proves the secret."""
+        token = secrets.token_urlsafe(16)
+        body = {"event": "endpoint.url_validation", "payload": {"plainToken": token}}
+        code = self._deliver(
+            _Notice("endpoint.url_validation", self._zoom.clock(), body, lost=False)
+        )
+        return {"answered": code}
+
+    def _perform(
+        self, scene: Scene, meeting: Meeting, uuid_: str, starts: datetime, ends: datetime
+    ) -> tuple[list[_Stay], list[_Notice]]:
+        """What everybody does, as stays for the record and notices for the webhook."""
+        about: dict[str, Any] = {
+            "uuid": uuid_,
+            "id": str(meeting.id),
+            "host_id": meeting.host_id,
+            "topic": meeting.asked["topic"],
+            "type": 8,
+            "start_time": zulu(starts),
+            "timezone": meeting.asked["timezone"],
+            "duration": meeting.asked["duration"],
+        }
+        notices = [_Notice("meeting.started", starts, {"object": about}, lost=False)]
+        live: dict[tuple[str, str], _Stay] = {}
+        stays: list[_Stay] = []
+        hosts = [
+            Act(at=scene.opens, person=key, deed="join")
+            for key, person in scene.people.items()
+            if person.host
+        ]
+        for act in sorted([*hosts, *scene.acts], key=lambda a: a.at):
+            at = scene.starts_at + timedelta(minutes=act.at)
+            place = (act.person, act.device)
+            if act.deed == "wait":
+                waiting = self._arrive(scene.people[act.person], act, at)
+                event = "meeting.participant_joined_waiting_room"
+                notices.append(self._notice(event, about, waiting, at, "date_time", lost=act.lost))
+            elif act.deed == "join":
+                live[place] = stay = self._arrive(scene.people[act.person], act, at)
+                stays.append(stay)
+                event = "meeting.participant_joined"
+                notices.append(self._notice(event, about, stay, at, "join_time", lost=act.lost))
+            elif place not in live:
+                raise ZoomError(400, 300, f"{act.person} cannot {act.deed} without having joined.")
+            elif act.deed == "leave":
+                stay = live.pop(place)
+                stay.left_at = at
+                event = "meeting.participant_left"
+                notices.append(self._notice(event, about, stay, at, "leave_time", lost=act.lost))
+            elif act.deed == "rename":
+                live[place].name = act.name or ""  # Zoom tells it with the next event only
+            else:
+                states = (
+                    live[place].camera
+                    if act.deed in ("camera_on", "camera_off")
+                    else live[place].microphone
+                )
+                states.append((at, act.deed in ("camera_on", "unmute")))
+        # A meeting ended by its host tells its end first and everybody's leave after it.
+        body = {"object": {**about, "end_time": zulu(ends)}}
+        notices.append(_Notice("meeting.ended", ends, body, lost=False))
+        for stay in live.values():
+            stay.left_at = ends
+            event = "meeting.participant_left"
+            notices.append(self._notice(event, about, stay, ends, "leave_time", lost=False))
+        for stay in stays:
+            notices += self._media(stay, uuid_)
+        return stays, notices
+
+    def _arrive(self, person: Person, act: Act, at: datetime) -> _Stay:
+        return _Stay(
+            person=person,
+            user_id=str(16_777_216 + secrets.randbelow(1 << 20) * 1024),
+            connection=str(uuid.uuid4()).upper(),
+            name=act.name or person.name,
+            joined_at=at,
+            lost=act.lost,
+            camera=[(at, act.camera)],
+            microphone=[(at, act.microphone)],
+        )
+
+    def _participant(self, stay: _Stay) -> dict[str, Any]:
+        account = self._zoom.host_id if stay.person.host else ""
+        email = self._zoom.config.zoom_host if stay.person.host else stay.person.email
+        seen: dict[str, Any] = {
+            "user_id": stay.user_id,
+            "user_name": stay.name,
+            "participant_user_id": account,
+            "id": account,
+            "participant_uuid": stay.connection,
+            "email": email,
+            "public_ip": "203.0.113.7",
+        }
+        if stay.person.invitation_ref is not None:
+            seen["registrant_id"] = stay.person.invitation_ref
+        return seen
+
+    def _notice(
+        self,
+        event: str,
+        about: dict[str, Any],
+        stay: _Stay,
+        at: datetime,
+        name: str,
+        *,
+        lost: bool,
+    ) -> _Notice:
+        participant = {**self._participant(stay), name: zulu(at)}
+        if event == "meeting.participant_left":
+            participant["leave_reason"] = "left the meeting. Reason : left the meeting"
+        return _Notice(event, at, {"object": {**about, "participant": participant}}, lost=lost)
+
+    def _media(self, stay: _Stay, uuid_: str) -> Iterator[_Notice]:
+        """The quality-of-service notifications of one stay; names only the instance's uuid."""
+        if not stay.person.reports_media:
+            return
+        rows: list[dict[str, Any]] = []
+        minute = stay.joined_at.replace(second=0, microsecond=0)
+        until = stay.left_at or stay.joined_at
+        while minute < until:
+            rows += _quality(
+                minute,
+                camera=_state(stay.camera, minute),
+                microphone=_state(stay.microphone, minute),
+            )
+            minute += timedelta(minutes=1)
+            if minute.minute % QOS_BATCH == 0 or minute >= until:
+                participant = {
+                    "user_id": stay.user_id,
+                    "participant_user_id": "",
+                    "email": "",
+                    "qos": rows,
+                }
+                body = {"object": {"uuid": uuid_, "participant": participant}}
+                yield _Notice("meeting.participant_qos", minute, body, lost=False)
+                rows = []
+
+    def _row(self, stay: _Stay, ends: datetime) -> dict[str, Any]:
+        left = stay.left_at or ends
+        return {
+            "id": self._zoom.host_id if stay.person.host else "",
+            "user_id": stay.user_id,
+            "name": stay.name,
+            "user_email": self._zoom.config.zoom_host if stay.person.host else stay.person.email,
+            "participant_user_id": self._zoom.host_id if stay.person.host else "",
+            "registrant_id": stay.person.invitation_ref or "",
+            "join_time": zulu(stay.joined_at),
+            "leave_time": zulu(left),
+            "duration": int((left - stay.joined_at).total_seconds()),
+            "status": "in_meeting",
+            "failover": False,
+        }
+
+    def _deliver(self, notice: _Notice) -> int:
+        config = self._zoom.config
+        payload = {"account_id": config.zoom_account_id, **notice.body}
+        if "payload" in notice.body:
+            payload = notice.body["payload"]
+        body = json.dumps(
+            {
+                "payload": payload,
+                "event_ts": int(notice.at.timestamp() * 1000),
+                "event": notice.event,
+            },
+            ensure_ascii=False,
+        ).encode()
+        stamp = str(int(self._zoom.clock().timestamp()))
+        signed = b"v0:" + stamp.encode() + b":" + body
+        signature = hmac.new(config.zoom_webhook_secret.encode(), signed, hashlib.sha256)
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": "Zoom Marketplace/1.0a",
+            "x-zm-signature": f"v0={signature.hexdigest()}",
+            "x-zm-request-timestamp": stamp,
+            "x-zm-request-id": str(uuid.uuid4()).replace("-", "_"),
+        }
+        return self._courier.deliver(config.zoom_webhook_url, body, headers)
+
+
+def _state(states: list[tuple[datetime, bool]], at: datetime) -> bool:
+    """The state that held at an instant."""
+    known = [on for since, on in states if since <= at]
+    return known[-1] if known else states[0][1]
+
+
+def _quality(minute: datetime, *, camera: bool, microphone: bool) -> list[dict[str, Any]]:
+    """The rows of one minute: a camera that is off sends nothing and has no row."""
+    at = zulu(minute)
+    usual = {"latency": "134 ms", "jitter": "6 ms", "avg_loss": "0.0%", "max_loss": "0.0%"}
+    sound = {**usual, "bitrate": "27.15 kbps" if microphone else ""}
+    rows: list[dict[str, Any]] = [
+        {"date_time": at, "type": "audio_input", "details": {**usual, "bitrate": "63 kbps"}},
+        {"date_time": at, "type": "audio_output", "details": sound},
+        {
+            "date_time": at,
+            "type": "video_input",
+            "details": {**usual, "bitrate": "898 kbps", "resolution": "1280*720"},
+        },
+    ]
+    if camera:
+        picture = {**usual, "bitrate": "391 kbps", "resolution": "1280*720", "frame_rate": "24 fps"}
+        rows.append({"date_time": at, "type": "video_output", "details": picture})
+    return rows
