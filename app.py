@@ -20,13 +20,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from dbos import DBOS
 from flask import Flask
-from integration.teams import TeamsProvider
-from integration.zoom import ZoomProvider
-from web.api import create_api
-from web.headers import install_headers
-from web.join import create_join_page
-from web.problems import install_problems
-from webhooks.teams_content import make_certificate
 
 import logs
 from course.model import Platform, Rule
@@ -36,15 +29,22 @@ from integration import durable
 from integration.housekeeping import Housekeeping
 from integration.opening import Opening
 from integration.provider import MeetingProvider
-from integration.reconciliation import Reconciliation
+from integration.reconciliation import NotYet, Reconciliation
 from integration.scheduling import Scheduling
 from integration.subscriptions import Callbacks, Subscriptions
+from integration.teams import TeamsProvider
 from integration.teams_keys import SigningKeys
+from integration.zoom import ZoomProvider
 from settings import Settings, SettingsError
+from web.api import create_api
+from web.headers import install_headers
 from web.health import Metrics, create_health
+from web.join import create_join_page
+from web.problems import Problem, install_problems
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
 from webhooks.routes import create_webhooks
+from webhooks.teams_content import make_certificate
 
 PLATFORM_HOSTS = (
     "zoom.us",
@@ -232,6 +232,12 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime]) -> Service:
     started: list[datetime] = []
     metrics = Metrics()
 
+    def close_register(cohort_id: str, week: int, actor: str) -> None:
+        try:
+            reconciliation.close(cohort_id, week, actor=actor)
+        except NotYet as e:
+            raise Problem(409, "The register cannot be closed now", str(e)) from e
+
     flask = Flask("circle", static_folder=None)
     install_problems(flask)
     install_headers(flask, public_url=settings.public_url)
@@ -239,9 +245,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime]) -> Service:
         create_api(
             database=database,
             office=scheduling,
-            close_register=lambda cohort_id, week, actor: reconciliation.close(
-                cohort_id, week, actor=actor
-            ),
+            close_register=close_register,
             configured=lambda: {Platform(name): gaps for name, gaps in settings.missing().items()},
             clock=clock,
             public_url=settings.public_url,

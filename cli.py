@@ -224,10 +224,10 @@ class _short_token:  # noqa: N801  a context manager, read like a function
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cohort_list(*, as_json: bool) -> None:
     """List the cohorts, the newest first."""
-    from course.store.cohorts import list_cohorts
+    from course.store.cohorts import page_of_cohorts
 
     with _database(_settings()).read() as connection:
-        found = list_cohorts(connection, limit=1000)
+        found, _ = page_of_cohorts(connection, limit=1000, offset=0)
     rows = [
         {
             "id": c.id,
@@ -264,10 +264,9 @@ def cohort_list(*, as_json: bool) -> None:
 def report(cohort_id: str, form: str) -> None:
     """Print a cohort's attendance report."""
     from course.reports import build_report, report_json, report_rows
-    from web.exports import csv_text
-
     from course.store.cohorts import read_cohort
     from course.store.evidence import read_evidence
+    from web.exports import csv_text
     from web.tables import report_table
 
     with _database(_settings()).read() as connection:

@@ -24,10 +24,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import requests
-from sandbox.config import SandboxConfig
-from settings import Settings
 
 from sandbox.cast import EXPECTED, HOST, HOUSEHOLDS, STANDING, address, scene
+from sandbox.config import SandboxConfig
+from settings import Settings
 from web.tables import report_table, schedule_table
 
 # What a facilitator who knows the families would say of a name that is nobody's.

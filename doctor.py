@@ -45,7 +45,7 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
 def _database(database: Database) -> Iterator[Finding]:
     try:
         with database.read() as connection:
-            found = cohorts.list_cohorts(connection, limit=1)
+            found, _ = cohorts.page_of_cohorts(connection, limit=1, offset=0)
             counts = evidence.count_notifications(connection)
     except UnreadableField as e:
         yield Finding("encryption", False, str(e))

@@ -190,25 +190,31 @@ def _cohort(connection: Connection, row: RowMapping) -> Cohort:
     )
 
 
-def list_cohorts(
+def page_of_cohorts(
     connection: Connection,
     *,
     state: CohortState | None = None,
     platform: Platform | None = None,
     only_ids: Sequence[str] | None = None,
-    limit: int = 50,
-    offset: int = 0,
-) -> list[Cohort]:
-    """Cohorts, the newest first; `only_ids` restricts to those that the caller may see."""
-    query = select(tables.cohort).order_by(tables.cohort.c.created_at.desc(), tables.cohort.c.id)
+    limit: int,
+    offset: int,
+) -> tuple[list[Cohort], int]:
+    """Cohorts, the newest first, and how many there are in all.
+
+    `only_ids` restricts to those that the caller may see.
+    """
+    table = tables.cohort
+    query = select(table)
     if state is not None:
-        query = query.where(tables.cohort.c.state == state.value)
+        query = query.where(table.c.state == state.value)
     if platform is not None:
-        query = query.where(tables.cohort.c.platform == platform.value)
+        query = query.where(table.c.platform == platform.value)
     if only_ids is not None:
-        query = query.where(tables.cohort.c.id.in_(only_ids))
-    rows = connection.execute(query.limit(limit).offset(offset)).mappings().all()
-    return [_cohort(connection, row) for row in rows]
+        query = query.where(table.c.id.in_(only_ids))
+    total = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+    ordered = query.order_by(table.c.created_at.desc(), table.c.id).limit(limit).offset(offset)
+    rows = connection.execute(ordered).mappings().all()
+    return [_cohort(connection, row) for row in rows], total
 
 
 def find_namesake(
@@ -422,7 +428,7 @@ def cancel_requested(connection: Connection, cohort_id: str) -> bool:
 def held_since(
     connection: Connection, *, since: datetime, until: datetime
 ) -> list[tuple[str, int]]:
-    """(cohort id, week) of the sessions that ended in that span and whose register is not closed."""
+    """(cohort id, week) of sessions that ended in that span with an open register."""
     session, register = tables.session, tables.register
     rows = connection.execute(
         select(session.c.cohort_id, session.c.week)

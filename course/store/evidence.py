@@ -293,9 +293,7 @@ def read_register(connection: Connection, cohort_id: str, week: int) -> Register
     return found[0] if found else RegisterEntry(week=week)
 
 
-def known_instances(
-    connection: Connection, cohort: Cohort, session: Session
-) -> tuple[str, ...]:
+def known_instances(connection: Connection, cohort: Cohort, session: Session) -> tuple[str, ...]:
     """The held instances that notifications named around a session."""
     table = tables.participant_event
     rows = connection.execute(

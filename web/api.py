@@ -1,0 +1,56 @@
+"""The staff API under `/api/v1`, its document, and `/healthz`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from flask import Blueprint, Response, jsonify
+
+from course.model import Platform
+from course.store.database import Database
+from web.access import open_door
+from web.attention import add_attention
+from web.cohorts import CohortOffice, add_cohorts
+from web.operations import Operations
+from web.registers import add_registers
+
+VERSION = "1.0.0"
+
+
+def create_api(
+    *,
+    database: Database,
+    office: CohortOffice,
+    close_register: Callable[[str, int, str], None],
+    configured: Callable[[], Mapping[Platform, list[str]]],
+    clock: Callable[[], datetime],
+    public_url: str,
+    default_timezone: str,
+) -> Blueprint:
+    """The blueprint. `configured`: the settings each platform still lacks."""
+    root = Blueprint("api", __name__)
+    routes = Blueprint("v1", __name__, url_prefix="/api/v1")
+    api = Operations(routes, database, clock)
+    add_cohorts(
+        api,
+        office=office,
+        configured=configured,
+        public_url=public_url,
+        default_timezone=default_timezone,
+    )
+    add_registers(api, close_register=close_register)
+    add_attention(api)
+
+    @root.get("/openapi.json")
+    @open_door
+    def document() -> Response:
+        return jsonify(api.document(title="Circle", version=VERSION))
+
+    @root.get("/healthz")
+    @open_door
+    def alive() -> Response:
+        return jsonify(alive=True)
+
+    root.register_blueprint(routes)
+    return root

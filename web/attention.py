@@ -1,0 +1,93 @@
+"""What needs a person, across all cohorts that the caller may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Response, jsonify
+
+from course.model import CohortState, RegisterState, Verdict
+from course.reports import AttendanceReport, build_report
+from course.store import cohorts, evidence, watches
+from web.access import Caller
+from web.operations import Operations
+from web.schemas import AttentionOut
+
+MOST_COHORTS = 200
+_SAYS = {
+    Verdict.UNDETERMINED: "a person must say whether this carer attended",
+    Verdict.PARTIAL: "was there for a part; a person decides what follows",
+    Verdict.ABSENT: "missed a session; the course is for those who attend all",
+}
+
+
+def add_attention(api: Operations) -> None:
+    """`GET /attention`."""
+
+    @api.add(
+        "GET",
+        "/attention",
+        summary="What needs a person, the oldest first",
+        roles=("admin", "facilitator"),
+        answers={200: AttentionOut},
+    )
+    def attention(caller: Caller) -> Response:
+        items: list[dict[str, Any]] = []
+        with api.database.read() as connection:
+            found, _ = cohorts.page_of_cohorts(
+                connection, only_ids=caller.cohort_ids, limit=MOST_COHORTS, offset=0
+            )
+            for cohort in found:
+                about = {"cohort": cohort.id, "cohort_name": cohort.name}
+                if cohort.state in (CohortState.NEEDS_ATTENTION, CohortState.FAILED):
+                    items.append(
+                        {
+                            **about,
+                            "kind": "cohort",
+                            "week": None,
+                            "since": cohort.created_at.isoformat(),
+                            "says": cohort.problem or "needs a person",
+                        }
+                    )
+                items += [
+                    {
+                        **about,
+                        "kind": "subscription",
+                        "week": None,
+                        "since": watch.made_at.isoformat(),
+                        "says": watch.problem,
+                    }
+                    for watch in watches.live_watches(connection, cohort.id)
+                    if watch.problem
+                ]
+                report = build_report(
+                    cohort, evidence.read_evidence(connection, cohort), now=api.clock()
+                )
+                items += [{**about, **item} for item in _of_report(report)]
+        return jsonify(items=sorted(items, key=lambda i: (i["since"], i["cohort"], i["says"])))
+
+
+def _of_report(report: AttendanceReport) -> Iterator[dict[str, Any]]:
+    for register in report.registers:
+        if register.state not in (RegisterState.PROVISIONAL, RegisterState.CLOSED):
+            continue
+        since = register.session.ends_at.isoformat()
+        for carer_id, week in register.weeks.items():
+            if week.verdict in _SAYS and week.correction is None:
+                yield {
+                    "kind": week.verdict.value,
+                    "week": week.week,
+                    "carer": carer_id,
+                    "since": since,
+                    "says": _SAYS[week.verdict],
+                    "reasons": list(week.reasons),
+                }
+        for seen in register.unmatched:
+            yield {
+                "kind": "unmatched",
+                "week": seen.week,
+                "ref": seen.ref,
+                "since": since,
+                "says": f"{seen.display_name or 'somebody'} was there and nobody knows who it was",
+            }

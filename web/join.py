@@ -1,0 +1,137 @@
+"""The parent's page: when the session is, under which name to join, and on to the platform.
+
+The token in the address is the only credential: 192 random bits, one carer, one cohort, dead two
+weeks after the course. Opening the page is kept as evidence, minute by minute: together with the
+exact name in the meeting it says who somebody was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, redirect, render_template, request, send_from_directory
+from werkzeug.wrappers import Response as AnyResponse
+
+from course.model import (
+    Cohort,
+    EventKind,
+    ParticipantEvent,
+    Session,
+    SessionState,
+    Source,
+)
+from course.store import cohorts, evidence
+from course.store.cohorts import Enrolment
+from course.store.database import Database
+from web.access import open_door
+
+ALIVE_AFTER = timedelta(days=14)
+EARLY = timedelta(minutes=15)
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' https: {own}; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+def create_join_page(
+    *,
+    database: Database,
+    clock: Callable[[], datetime],
+    public_url: str,
+    allowed_hosts: Callable[[str], bool],
+) -> Blueprint:
+    """`/join/{token}` and the style sheet. `allowed_hosts` says where a stored link may lead."""
+    here = Path(__file__).parent
+    routes = Blueprint("join", __name__, template_folder=str(here / "templates"))
+
+    def find(token: str) -> tuple[Cohort, Enrolment] | None:
+        with database.read() as connection:
+            found = cohorts.find_by_join_token(connection, token) if len(token) <= 100 else None
+            cohort = cohorts.read_cohort(connection, found[0]) if found else None
+            if found is None or cohort is None:
+                return None
+            enrolments = cohorts.read_enrolments(connection, cohort.id)
+        enrolment = next(e for e in enrolments if e.carer.id == found[1])
+        over = max(s.ends_at for s in cohort.sessions) + ALIVE_AFTER
+        if enrolment.carer.withdrawn_at is not None or clock() > over:
+            return None
+        return cohort, enrolment
+
+    def note_opening(cohort: Cohort, enrolment: Enrolment) -> None:
+        minute = clock().replace(second=0, microsecond=0)
+        fact = f"{enrolment.carer.id}\n{minute.isoformat()}"
+        event = ParticipantEvent(
+            key=f"join:{hashlib.sha256(fact.encode()).hexdigest()}",
+            platform=cohort.platform,
+            kind=EventKind.JOIN_PAGE_OPENED,
+            occurred_at=minute,
+            source=Source.JOIN_PAGE,
+            carer_id=enrolment.carer.id,
+        )
+        with database.write() as connection:
+            evidence.save_events(connection, [event])
+
+    def page(name: str, code: int = 200, **values: object) -> Response:
+        answer = Response(render_template(name, **values), code, mimetype="text/html")
+        parts = urlsplit(public_url)
+        answer.headers["Content-Security-Policy"] = POLICY.format(
+            own=f"{parts.scheme}://{parts.netloc}"
+        )
+        return answer
+
+    @routes.get("/join/<token>")
+    @open_door
+    def show(token: str) -> AnyResponse:
+        found = find(token)
+        if found is None:
+            return page("join_unknown.html", 404)
+        cohort, enrolment = found
+        if request.method == "GET":
+            note_opening(cohort, enrolment)
+        now = clock()
+        session = _next(cohort, now)
+        zone = ZoneInfo(cohort.timezone)
+        return page(
+            "join.html",
+            carer_name=enrolment.carer.name,
+            session=session,
+            begins=session.starts_at.astimezone(zone) if session else None,
+            ends=session.ends_at.astimezone(zone) if session else None,
+            soon=session is not None and now >= session.starts_at - EARLY,
+            link_ready=enrolment.platform_join_url is not None,
+            platform=cohort.platform.value.capitalize(),
+        )
+
+    @routes.post("/join/<token>")
+    @open_door
+    def go(token: str) -> AnyResponse:
+        found = find(token)
+        if found is None:
+            return page("join_unknown.html", 404)
+        cohort, enrolment = found
+        link = enrolment.platform_join_url or ""
+        parts = urlsplit(link)
+        if parts.scheme not in ("https", "http") or not allowed_hosts(parts.hostname or ""):
+            return page("join_unknown.html", 404)
+        note_opening(cohort, enrolment)
+        return redirect(link, code=303)
+
+    @routes.get("/static/<path:name>")
+    @open_door
+    def static(name: str) -> Response:
+        answer = send_from_directory(here / "static", name)
+        answer.headers["Cache-Control"] = "public, max-age=3600"
+        return answer
+
+    return routes
+
+
+def _next(cohort: Cohort, now: datetime) -> Session | None:
+    """The session being held or the next one; None when the course is over."""
+    coming = (s for s in cohort.sessions if s.ends_at > now and s.state is SessionState.SCHEDULED)
+    return min(coming, key=lambda s: s.starts_at, default=None)

@@ -1,0 +1,245 @@
+"""One way to declare an API operation: who may, what goes in, what comes out.
+
+The declaration checks each request in the right order (who, may they, is the body acceptable) and
+is at the same time what `/openapi.json` is made of, so the document cannot say anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import models_json_schema
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from course.store.database import Database
+from web.access import authenticate
+from web.problems import Problem
+
+LARGEST = 256 * 1024
+_PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
+Salvage = Callable[[dict[str, Any], set[str]], Sequence[tuple[str, str]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One documented operation."""
+
+    method: str
+    path: str
+    summary: str
+    roles: tuple[str, ...]
+    body: type[BaseModel] | None
+    query: type[BaseModel] | None
+    answers: dict[int, type[BaseModel] | str]
+    headers: dict[str, str]
+
+
+@dataclass(slots=True)
+class Operations:
+    """The API's operations, on one blueprint."""
+
+    routes: Blueprint
+    database: Database
+    clock: Callable[[], datetime]
+    listed: list[Operation] = field(default_factory=list)
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        *,
+        summary: str,
+        roles: tuple[str, ...],
+        answers: dict[int, type[BaseModel] | str],
+        body: type[BaseModel] | None = None,
+        query: type[BaseModel] | None = None,
+        headers: dict[str, str] | None = None,
+        more_faults: Salvage | None = None,
+    ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+        """Declare an operation. The view gets `caller`, then `body` and `query` where declared,
+        and the path's parameters. `answers` maps a code to its model, or to a media type.
+        `more_faults` looks for faults that the body's model cannot know, also when the model has
+        found some: everything that is wrong is told at once.
+        """
+        self.listed.append(
+            Operation(
+                method=method,
+                path=path,
+                summary=summary,
+                roles=roles,
+                body=body,
+                query=query,
+                answers=answers,
+                headers=headers or {},
+            )
+        )
+
+        def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
+            def checked(**values: Any) -> Response:
+                caller = authenticate(self.database, self.clock)
+                if caller.role not in roles:
+                    raise Problem(403, "Not for your role", f"This is for: {', '.join(roles)}.")
+                if body is not None:
+                    values["body"] = read_body(body, more_faults)
+                if query is not None:
+                    values["query"] = _read_query(query)
+                return view(caller, **values)
+
+            checked.circle_roles = roles  # type: ignore[attr-defined]
+            name = f"{method.lower()} {path}".replace(".", "_")
+            self.routes.add_url_rule(path, name, checked, methods=[method])
+            return view
+
+        return decorate
+
+    def document(self, *, title: str, version: str) -> dict[str, Any]:
+        """The OpenAPI 3.1 document of everything declared."""
+        models = sorted(
+            {m for o in self.listed for m in (o.body, *o.answers.values()) if isinstance(m, type)},
+            key=lambda m: m.__name__,
+        )
+        _, schemas = models_json_schema(
+            [(m, "validation") for m in models], ref_template="#/components/schemas/{model}"
+        )
+        paths: dict[str, dict[str, Any]] = {}
+        for operation in self.listed:
+            path = _PARAMETER.sub(r"{\2}", f"{self.routes.url_prefix or ''}{operation.path}")
+            paths.setdefault(path, {})[operation.method.lower()] = _documented(operation)
+        return {
+            "openapi": "3.1.0",
+            "info": {"title": title, "version": version},
+            "paths": paths,
+            "components": {
+                "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+                "schemas": {**schemas.get("$defs", {}), "Problem": _PROBLEM},
+            },
+        }
+
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["title"],
+    "properties": {
+        "status": {"type": "integer"},
+        "title": {"type": "string"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def _documented(operation: Operation) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = [
+        {
+            "name": found[2],
+            "in": "path",
+            "required": True,
+            "schema": {"type": "integer"} if found[1] == "int" else {"type": "string"},
+        }
+        for found in _PARAMETER.finditer(operation.path)
+    ]
+    if operation.query is not None:
+        schema = operation.query.model_json_schema()
+        for name, described in schema.get("properties", {}).items():
+            parameters.append(
+                {
+                    "name": name,
+                    "in": "query",
+                    "required": name in schema.get("required", []),
+                    "schema": described,
+                }
+            )
+    for name, text in operation.headers.items():
+        parameters.append(
+            {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+        )
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    responses: dict[str, Any] = {
+        "default": {"description": "What is wrong and what to do next", "content": problem}
+    }
+    for code, answer in operation.answers.items():
+        shown: dict[str, Any] = {"description": operation.summary}
+        if isinstance(answer, type):
+            ref = {"$ref": f"#/components/schemas/{answer.__name__}"}
+            shown["content"] = {"application/json": {"schema": ref}}
+        elif answer:
+            shown["content"] = {answer: {"schema": {"type": "string"}}}
+        responses[str(code)] = shown
+    documented: dict[str, Any] = {
+        "summary": operation.summary,
+        "description": f"For: {', '.join(operation.roles)}.",
+        "security": [{"token": []}],
+        "parameters": parameters,
+        "responses": responses,
+    }
+    if operation.body is not None:
+        ref = {"$ref": f"#/components/schemas/{operation.body.__name__}"}
+        documented["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": ref}},
+        }
+    return documented
+
+
+def read_body(model: type[BaseModel], more_faults: Salvage | None) -> BaseModel:
+    """The request's body as the model, or one 422 that names every fault in it."""
+    if request.mimetype != "application/json":
+        raise Problem(415, "The body must be JSON", "Send Content-Type: application/json.")
+    if (request.content_length or 0) > LARGEST:
+        raise RequestEntityTooLarge
+    raw = request.stream.read(LARGEST + 1)
+    if len(raw) > LARGEST:
+        raise RequestEntityTooLarge
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError) as e:
+        raise Problem(400, "The body is not JSON", "Check it with a JSON tool.") from e
+    if not isinstance(found, dict):
+        raise Problem(422, "The body must be an object", "Begin with { and end with }.")
+    read, faults = None, []
+    try:
+        read = model.model_validate_json(raw)
+    except ValidationError as e:
+        faults = [
+            (".".join(str(part) for part in error["loc"]), _message(error["msg"]))
+            for error in e.errors(include_url=False, include_context=False, include_input=False)
+        ]
+    if more_faults is not None:
+        faults += more_faults(found, {name.split(".")[0] for name, _ in faults})
+    if faults or read is None:
+        raise Problem(
+            422,
+            f"{len(faults)} thing{'' if len(faults) == 1 else 's'} to put right",
+            "Nothing was done. Each is listed under errors.",
+            errors=faults,
+        )
+    return read
+
+
+def _read_query(model: type[BaseModel]) -> BaseModel:
+    try:
+        return model.model_validate(request.args.to_dict())
+    except ValidationError as e:
+        faults = [
+            (".".join(str(part) for part in error["loc"]), _message(error["msg"]))
+            for error in e.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise Problem(422, "The query is not acceptable", errors=faults) from e
+
+
+def _message(text: str) -> str:
+    return text.removeprefix("Value error, ")

@@ -1,0 +1,98 @@
+"""Errors as people and programs can use them: what is wrong, where, and what to do next.
+
+https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from course.store.database import STORAGE_TROUBLE
+
+log = structlog.get_logger(__name__)
+
+
+class Problem(Exception):
+    """An answer other than success. `errors` are (field, message), all faults at once."""
+
+    def __init__(
+        self,
+        code: int,
+        title: str,
+        detail: str = "",
+        *,
+        errors: Sequence[tuple[str, str]] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(title)
+        self.code = code
+        self.title = title
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers or {}
+
+    def answer(self) -> Response:
+        """As `application/problem+json`."""
+        body: dict[str, Any] = {"status": self.code, "title": self.title}
+        if self.detail:
+            body["detail"] = self.detail
+        if self.errors:
+            body["errors"] = [{"field": f, "message": m} for f, m in self.errors]
+        answer = jsonify(body)
+        answer.status_code = self.code
+        answer.mimetype = "application/problem+json"
+        answer.headers.update(self.headers)
+        return answer
+
+
+_WORDS = {
+    400: ("The request cannot be read", ""),
+    404: ("Not found", "Check the address; /openapi.json lists every one."),
+    405: ("This method is not for this address", "The Allow header says which are."),
+    413: ("The body is too large", ""),
+    415: ("The body must be JSON", "Send Content-Type: application/json."),
+}
+
+
+def install_problems(app: Flask) -> None:
+    """Turn every error of the application into a problem, and never show a traceback."""
+
+    @app.errorhandler(Problem)
+    def problem(error: Problem) -> Response:
+        return error.answer()
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        code = error.code or 500
+        title, detail = _WORDS.get(code, (error.name, ""))
+        answer = Problem(code, title, detail).answer()
+        if allowed := getattr(error, "valid_methods", None):
+            answer.headers["Allow"] = ", ".join(sorted(allowed))
+        return answer
+
+    def storage(_error: Exception) -> Response:
+        return Problem(
+            503,
+            "The database is not available",
+            "Nothing was changed. Try again in a moment.",
+            headers={"Retry-After": "5"},
+        ).answer()
+
+    for trouble in STORAGE_TROUBLE:
+        app.register_error_handler(trouble, storage)
+
+    @app.errorhandler(Exception)
+    def unexpected(_error: Exception) -> Response:
+        number = secrets.token_hex(6)
+        log.exception("request_failed", number=number)
+        return Problem(
+            500,
+            "Something went wrong on our side",
+            f"It is in the log under {number}; tell whoever runs this service.",
+        ).answer()

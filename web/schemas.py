@@ -1,0 +1,255 @@
+"""What the API takes and gives. Unknown fields are refused, nothing is guessed from other types."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import date, time
+from typing import Annotated, Any, Literal
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from course.model import (
+    CohortState,
+    CorrectionKind,
+    HouseholdRule,
+    Platform,
+    RegisterState,
+    SessionState,
+    Verdict,
+)
+from course.programme import COURSE
+
+
+def _plain(text: str) -> str:
+    """One line of readable text."""
+    text = text.strip()
+    if not text:
+        raise ValueError("must not be empty")
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") for c in text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+def _address(text: str) -> str:
+    try:
+        return validate_email(text, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as e:
+        raise ValueError("is not an e-mail address") from e
+
+
+Name = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
+Email = Annotated[str, Field(max_length=128), AfterValidator(_address)]
+Reference = Annotated[str, Field(max_length=64), AfterValidator(_plain)]
+
+
+class Strict(BaseModel):
+    """Unknown fields are faults."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PersonIn(Strict):
+    """A person by name and address."""
+
+    name: Name
+    email: Email
+
+
+class HouseholdIn(Strict):
+    """A household with its one or two carers."""
+
+    reference: Reference
+    carers: Annotated[list[PersonIn], Field(min_length=1, max_length=2)]
+
+
+class CohortIn(Strict):
+    """What staff send to open a cohort; everything but the first three has the course's default."""
+
+    name: Name
+    platform: Platform
+    first_session_on: date
+    skip_dates: Annotated[list[date], Field(max_length=20)] = []
+    organiser: Annotated[str, Field(max_length=200), AfterValidator(_plain)] | None = None
+    session_minutes: int = COURSE.session_minutes
+    first_session_minutes: int = COURSE.first_session_minutes
+    starts_at: time = COURSE.starts_at
+    household_rule: HouseholdRule = HouseholdRule.EVERY_CARER
+    facilitators: Annotated[list[PersonIn], Field(max_length=20)] = []
+    households: Annotated[list[HouseholdIn], Field(max_length=200)] = []
+    allow_past: bool = False
+
+    @model_validator(mode="after")
+    def _references_differ(self) -> CohortIn:
+        references = [household.reference for household in self.households]
+        twice = sorted({r for r in references if references.count(r) > 1})
+        if twice:
+            raise ValueError(f"households: the references {', '.join(twice)} are given twice")
+        return self
+
+
+class CorrectionIn(Strict):
+    """A person's word against a verdict, with the reason."""
+
+    verdict: Verdict
+    reason: Annotated[str, Field(min_length=3, max_length=1000), AfterValidator(_plain)]
+    kind: CorrectionKind = CorrectionKind.CORRECTION
+
+
+class IdentityIn(Strict):
+    """Who an unmatched participant was; null: known, and not a carer."""
+
+    carer: Annotated[str, Field(max_length=32)] | None
+
+
+class Page(BaseModel):
+    """Which cohorts to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: CohortState | None = None
+    platform: Platform | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    offset: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
+class OneCarer(BaseModel):
+    """Whose evidence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    carer: Annotated[str, Field(max_length=32)]
+
+
+class SessionOut(BaseModel):
+    """One planned session."""
+
+    week: int
+    topic: str
+    starts_at: str
+    ends_at: str
+    state: SessionState
+    occurrence_ref: str | None
+
+
+class CarerOut(BaseModel):
+    """One carer; addresses and links are null for viewers."""
+
+    id: str
+    name: str
+    email: str | None
+    household: str
+    join_url: str | None
+    platform_join_url: str | None
+    problem: str | None
+
+
+class HouseholdOut(BaseModel):
+    """One household with the fee of the programme, in pounds."""
+
+    reference: str
+    fee: int
+
+
+class CohortOut(BaseModel):
+    """One cohort."""
+
+    id: str
+    name: str
+    platform: Platform
+    state: CohortState
+    problem: str | None
+    series_ref: str | None
+    organiser: str | None
+    sessions: list[SessionOut]
+    carers: list[CarerOut]
+    households: list[HouseholdOut]
+
+
+class CohortsOut(BaseModel):
+    """A page of cohorts."""
+
+    cohorts: list[CohortOut]
+    total: int
+    next: str | None
+
+
+class RuleOut(BaseModel):
+    """The rule that judged."""
+
+    presence: float
+    camera: float
+    microphone: str
+    late_after_minutes: int
+    household: HouseholdRule
+    satisfied_by: list[CorrectionKind]
+
+
+class HeldOut(BaseModel):
+    """One session in the report."""
+
+    week: int
+    topic: str
+    starts_at: str
+    ends_at: str
+    held_from: str | None
+    held_to: str | None
+    register_state: Annotated[RegisterState, Field(alias="register")]
+    notes: list[str]
+
+
+class WeekOut(BaseModel):
+    """One carer's week in the report."""
+
+    week: int
+    verdict: Verdict
+    minutes_present: float
+    share_present: float | None
+    late_minutes: int
+    left_early_minutes: int
+    camera: Literal["on", "off", "partly", "unknown"]
+    camera_share: float | None
+    microphone: Literal["connected", "absent", "unknown"]
+    intervals: list[list[str]]
+    sources: list[str]
+    reasons: list[str]
+    corrected: bool
+    correction: CorrectionKind | None
+
+
+class CarerReportOut(BaseModel):
+    """One carer in the report."""
+
+    id: str
+    name: str
+    household: str
+    all_sessions: str
+    missed_weeks: list[int]
+    weeks: list[WeekOut]
+
+
+class ReportOut(BaseModel):
+    """The attendance report."""
+
+    cohort: dict[str, str]
+    as_of: str
+    rule: RuleOut
+    sessions: list[HeldOut]
+    carers: list[CarerReportOut]
+    households: list[dict[str, Any]]
+    unmatched: list[dict[str, Any]]
+
+
+class EvidenceOut(WeekOut):
+    """A verdict with every fact behind it."""
+
+    carer: str
+    facts: list[str]
+    events: list[dict[str, Any]]
+    notifications: list[dict[str, Any]]
+
+
+class AttentionOut(BaseModel):
+    """What needs a person, the oldest first."""
+
+    items: list[dict[str, Any]]
