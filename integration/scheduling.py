@@ -104,14 +104,16 @@ class Scheduling(DBOSConfiguredInstance):
         rule: Rule,
         timezone: str,
         clock: Callable[[], datetime],
+        name: str = "scheduling",
     ) -> None:
+        """`name` finds this object again after a restart; it must not change in production."""
         self._database = database
         self._opening = opening
         self._organisers = organisers
         self._rule = rule
         self._timezone = timezone
         self._clock = clock
-        super().__init__(config_name="scheduling")
+        super().__init__(config_name=name)
 
     def open_cohort(self, new: NewCohort, *, key: str | None, actor: str) -> str:
         """Store the cohort and start opening it; its id (an older one's for the same key).

@@ -107,7 +107,9 @@ class FakeProvider:
         ]
         self.invited[ref] = {}
         self._raise(self.after, "create_series")
-        return self._series(ref)
+        made = self._series(ref)
+        # Zoom's answer brings the occurrences along, Graph's does not.
+        return made if self._invites else replace(made, occurrences=tuple(self.occurrences[ref]))
 
     def _series(self, ref: str) -> Series:
         return Series(ref=ref, organiser_ref="organiser", join_url=f"https://zoom.us/j/{ref}")

@@ -5,6 +5,7 @@ Input is the API's own JSON, so that what is printed is what everybody else can 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,8 @@ STANDINGS = {
     "undetermined": "undetermined",
 }
 WIDTH = 80
+# Reasons that merely bear out that somebody attended.
+ROUTINE = ("present for", "camera on for")
 
 
 def _local(text: str, zone: ZoneInfo) -> datetime:
@@ -57,7 +60,7 @@ def report_table(report: dict[str, Any]) -> str:
     """The register grid with everything that is not plainly attended explained below it."""
     rule = report["rule"]
     weeks = [session["week"] for session in report["sessions"]]
-    head = f"{'household':<10}{'carer':<20}" + "".join(f"{week:>5}" for week in weeks)
+    head = f"{'house':<7}{'carer':<20}" + "".join(f"{week:>5}" for week in weeks)
     lines = [
         f"{report['cohort']['name']} on {report['cohort']['platform'].capitalize()}",
         f"Rule: present for {rule['presence']:.0%} of the time held, camera on for "
@@ -69,14 +72,13 @@ def report_table(report: dict[str, Any]) -> str:
     for carer in report["carers"]:
         marks = "".join(f"{_mark(week):>5}" for week in carer["weeks"])
         lines.append(
-            f"{_shorten(carer['household'], 9):<10}{_shorten(carer['name'], 19):<20}"
+            f"{_shorten(carer['household'], 6):<7}{_shorten(carer['name'], 19):<20}"
             f"{marks}  {STANDINGS[carer['all_sessions']]}"
         )
-    registers = "".join(f"{session['register'][:4]:>5}" for session in report["sessions"])
     lines += [
-        f"{'register':<30}{registers}",
+        _registers(report["sessions"]),
         "",
-        "yes attended   part partly   NO absent   ? a person must say   . to come   * corrected",
+        "yes attended, part partly, NO absent, ? a person must say, . to come, * corrected",
     ]
     return "\n".join(lines + _remarks(report["carers"]) + _strangers(report["unmatched"]))
 
@@ -91,11 +93,11 @@ def _remarks(carers: Sequence[dict[str, Any]]) -> list[str]:
         for week in carer["weeks"]:
             if week["verdict"] == "pending" or not week["reasons"]:
                 continue
-            if week["verdict"] == "attended" and len(week["reasons"]) < 2 and not week["corrected"]:
-                continue
-            lines += _wrap(
-                f"{carer['name']}, week {week['week']}: {'; '.join(week['reasons'])}", indent="  "
-            )
+            told = [r for r in week["reasons"] if not r.startswith("identified")]
+            if week["verdict"] == "attended":
+                told = [r for r in told if not r.startswith(ROUTINE)]
+            if told:
+                lines += _wrap(f"{carer['name']}, week {week['week']}: {'; '.join(told)}")
     return ["", "What stands behind it", *lines] if lines else []
 
 
@@ -110,11 +112,14 @@ def _strangers(unmatched: Sequence[dict[str, Any]]) -> list[str]:
     )
 
 
-def _wrap(text: str, *, indent: str) -> list[str]:
-    lines, line = [], indent
-    for word in text.split():
-        if len(line) + 1 + len(word) > WIDTH and line.strip():
-            lines.append(line.rstrip())
-            line = indent + "  "
-        line += word + " "
-    return [*lines, line.rstrip()]
+def _registers(sessions: Sequence[dict[str, Any]]) -> str:
+    """Whether the verdicts are final, in one line."""
+    unclosed = [s for s in sessions if s["register"] != "closed"]
+    if not unclosed:
+        return "All registers are closed."
+    told = ", ".join(f"week {s['week']} {s['register']}" for s in unclosed)
+    return "\n".join(_wrap(f"Not final yet: {told}.", indent=""))
+
+
+def _wrap(text: str, *, indent: str = "  ") -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}    ")
