@@ -23,8 +23,7 @@ from flask import Flask
 
 import logs
 from course.model import Platform, Rule
-from course.store.cipher import Cipher, parse_key, secret_from_file
-from course.store.database import Database
+from course.store.database import Database, open_sealed
 from integration import durable
 from integration.housekeeping import Housekeeping
 from integration.opening import Opening
@@ -53,18 +52,6 @@ PLATFORM_HOSTS = (
     "teams.live.com",
     "teams.cloud.microsoft",
 )
-
-
-def open_database(settings: Settings) -> Database:
-    """The database of these settings, with the keys that its fields are sealed with."""
-    if settings.encryption_keys:
-        try:
-            keys = [parse_key(key.get_secret_value()) for key in settings.encryption_keys]
-        except ValueError as e:
-            raise SettingsError(str(e)) from e
-    else:
-        keys = [parse_key(secret_from_file(settings.data_dir / "encryption.key"))]
-    return Database(settings.database(), Cipher(keys))
 
 
 def build_providers(
@@ -179,7 +166,10 @@ def _workflow_database(settings: Settings) -> str:
 def create_app(settings: Settings, *, clock: Callable[[], datetime]) -> Service:
     """Build the service from its settings. Raises `SettingsError`."""
     logs.configure(settings.log_level)
-    database = open_database(settings)
+    try:
+        database = open_sealed(**settings.storage())
+    except ValueError as e:
+        raise SettingsError(str(e)) from e
     providers = build_providers(settings, clock)
     certificate = load_certificate(settings, clock)
     durable.configure(
@@ -239,6 +229,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime]) -> Service:
             raise Problem(409, "The register cannot be closed now", str(e)) from e
 
     flask = Flask("circle", static_folder=None)
+    flask.json.sort_keys = False  # type: ignore[attr-defined]  # in the order of the contract
     install_problems(flask)
     install_headers(flask, public_url=settings.public_url)
     flask.register_blueprint(

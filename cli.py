@@ -31,9 +31,12 @@ def _settings() -> Settings:
 
 
 def _database(settings: Settings) -> Database:
-    from app import open_database
+    from course.store.database import open_sealed
 
-    database = open_database(settings)
+    try:
+        database = open_sealed(**settings.storage())
+    except ValueError as e:
+        raise click.ClickException(f"The settings are not complete. {e}") from e
     database.migrate()
     return database
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from app import build_providers, load_certificate, open_database
+from app import build_providers, load_certificate
 from course.model import CohortState, Platform
 from course.store import cohorts, evidence, watches
 from course.store.cipher import UnreadableField
-from course.store.database import STORAGE_TROUBLE, Database
+from course.store.database import STORAGE_TROUBLE, Database, open_sealed
 from integration.provider import ProviderError
 from settings import Settings, SettingsError
 
@@ -29,9 +29,9 @@ class Finding(NamedTuple):
 def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Finding]:
     """Everything that can be asked from here; one `Finding` per subject."""
     try:
-        database = open_database(settings)
+        database = open_sealed(**settings.storage())
         database.migrate()
-    except (SettingsError, *STORAGE_TROUBLE) as e:
+    except (ValueError, *STORAGE_TROUBLE) as e:
         return [Finding("database", False, f"cannot be opened ({e}). Check DATABASE_URL.")]
     return [
         *_database(database),

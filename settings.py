@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -36,6 +36,14 @@ SECRETS = (
 
 class SettingsError(Exception):
     """The settings are incomplete or wrong; the message names each one."""
+
+
+class Storage(TypedDict):
+    """Where the data is and what its fields are sealed with."""
+
+    url: str
+    keys: list[str]
+    key_file: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +278,14 @@ class Settings(BaseSettings):
             notification_key=self.teams_notification_key,
             engagements_version=self.teams_engagements_version,
             call_bot=self.teams_call_bot,
+        )
+
+    def storage(self) -> Storage:
+        """What `course.store.database.open_sealed` needs."""
+        return Storage(
+            url=self.database(),
+            keys=[key.get_secret_value() for key in self.encryption_keys],
+            key_file=self.data_dir / "encryption.key",
         )
 
     def database(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from werkzeug.serving import make_server
 
@@ -26,7 +27,7 @@ class StandIns:
 
     def zoom(self, **changes: str) -> ZoomProvider:
         """The product's own Zoom provider, pointed at the stand-in."""
-        asked = {
+        asked: dict[str, Any] = {
             "account_id": self.config.zoom_account_id,
             "client_id": self.config.zoom_client_id,
             "client_secret": self.config.zoom_client_secret,
@@ -37,7 +38,7 @@ class StandIns:
 
     def teams(self, **changes: str) -> TeamsProvider:
         """The product's own Teams provider, pointed at the stand-in."""
-        asked = {
+        asked: dict[str, Any] = {
             "tenant_id": self.config.teams_tenant_id,
             "client_id": self.config.teams_client_id,
             "client_secret": self.config.teams_client_secret,

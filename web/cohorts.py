@@ -118,7 +118,10 @@ def add_cohorts(
         return answer
 
     def plan_faults(raw: dict[str, Any], faulty: set[str]) -> list[tuple[str, str]]:
-        return _plan_faults(raw, faulty, timezone=default_timezone, now=api.clock())
+        return [
+            *_plan_faults(raw, faulty, timezone=default_timezone, now=api.clock()),
+            *_household_faults(raw.get("households")),
+        ]
 
     @api.add(
         "POST",
@@ -241,6 +244,22 @@ def _new(body: CohortIn) -> NewCohort:
         ),
         allow_past=body.allow_past,
     )
+
+
+def _household_faults(households: object) -> list[tuple[str, str]]:
+    """What is wrong with the households together, beside what is wrong inside each."""
+    faults: list[tuple[str, str]] = []
+    seen: set[str] = set()
+    listed = households if isinstance(households, list) else []
+    for number, household in enumerate(h for h in listed if isinstance(h, dict)):
+        carers, reference = household.get("carers"), household.get("reference")
+        if isinstance(carers, list) and not 1 <= len(carers) <= 2:
+            faults.append((f"households.{number}.carers", "a household has one or two carers"))
+        if isinstance(reference, str):
+            if reference.strip() in seen:
+                faults.append((f"households.{number}.reference", "this reference is given twice"))
+            seen.add(reference.strip())
+    return faults
 
 
 def _plan_faults(

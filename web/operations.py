@@ -23,6 +23,7 @@ from web.access import authenticate
 from web.problems import Problem
 
 LARGEST = 256 * 1024
+REFERENCE = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 Salvage = Callable[[dict[str, Any], set[str]], Sequence[tuple[str, str]]]
 
@@ -102,12 +103,15 @@ class Operations:
     def document(self, *, title: str, version: str) -> dict[str, Any]:
         """The OpenAPI 3.1 document of everything declared."""
         models = sorted(
-            {m for o in self.listed for m in (o.body, *o.answers.values()) if isinstance(m, type)},
+            {
+                m
+                for o in self.listed
+                for m in (o.body, o.query, *o.answers.values())
+                if isinstance(m, type)
+            },
             key=lambda m: m.__name__,
         )
-        _, schemas = models_json_schema(
-            [(m, "validation") for m in models], ref_template="#/components/schemas/{model}"
-        )
+        _, schemas = models_json_schema([(m, "validation") for m in models], ref_template=REFERENCE)
         paths: dict[str, dict[str, Any]] = {}
         for operation in self.listed:
             path = _PARAMETER.sub(r"{\2}", f"{self.routes.url_prefix or ''}{operation.path}")
@@ -153,7 +157,7 @@ def _documented(operation: Operation) -> dict[str, Any]:
         for found in _PARAMETER.finditer(operation.path)
     ]
     if operation.query is not None:
-        schema = operation.query.model_json_schema()
+        schema = operation.query.model_json_schema(ref_template=REFERENCE)
         for name, described in schema.get("properties", {}).items():
             parameters.append(
                 {

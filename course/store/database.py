@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from course.store.cipher import Cipher
+from course.store.cipher import Cipher, parse_key, secret_from_file
 
 # What the database raises when it is locked, full, restarting or gone: worth trying again.
 STORAGE_TROUBLE = (OperationalError, InterfaceError, PoolTimeout)
@@ -73,6 +73,14 @@ class Database:
     def close(self) -> None:
         """Give every connection back."""
         self.engine.dispose()
+
+
+def open_sealed(*, url: str, keys: Sequence[str], key_file: Path) -> Database:
+    """The database at `url`, its fields sealed with these keys, the newest first.
+
+    Without keys, one is made in `key_file` on first use. Raises `ValueError` for an unusable key.
+    """
+    return Database(url, Cipher([parse_key(key) for key in keys or [secret_from_file(key_file)]]))
 
 
 def _prepare_sqlite(engine: Engine) -> None:

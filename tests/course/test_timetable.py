@@ -17,7 +17,7 @@ LONDON = ZoneInfo("Europe/London")
 
 
 def plan(first: date, *skips: date, **changes: Any) -> list[datetime]:
-    asked = {
+    asked: dict[str, Any] = {
         "starts_at": time(10, 0),
         "timezone": "Europe/London",
         "session_minutes": 120,
@@ -30,7 +30,7 @@ def plan(first: date, *skips: date, **changes: Any) -> list[datetime]:
 
 
 def faults(first: date, *skips: date, **changes: Any) -> list[tuple[str, str]]:
-    asked = {
+    asked: dict[str, Any] = {
         "starts_at": time(10, 0),
         "timezone": "Europe/London",
         "session_minutes": 120,

@@ -32,7 +32,7 @@ CLAIMS: dict[str, Any] = {
     "exp": STAMP + 3600,
     "appid": PUBLISHER,
 }
-V2 = {
+V2: dict[str, Any] = {
     "iss": f"https://login.microsoftonline.com/{TENANT}/v2.0",
     "appid": None,
     "azp": PUBLISHER,

@@ -1,0 +1,135 @@
+"""The API on a real database, with an office that opens cohorts without a platform."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from course.model import CohortState, Platform
+from course.store import access, cohorts
+from course.store.database import Database
+from integration.scheduling import NewCohort, Refused
+from tests.factories import NOW, make_cohort
+from tests.fakes import FakeClock
+from web.api import create_api
+from web.headers import install_headers
+from web.join import create_join_page
+from web.problems import install_problems
+
+PUBLIC = "https://circle.example"
+
+
+@dataclass
+class FakeOffice:
+    """Opens cohorts at once and remembers what it was asked."""
+
+    database: Database
+    refuse: Refused | None = None
+    slow: bool = False
+    asked: list[tuple[NewCohort, str | None, str]] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+
+    def open_cohort(self, new: NewCohort, *, key: str | None, actor: str) -> str:
+        if self.refuse is not None:
+            raise self.refuse
+        self.asked.append((new, key, actor))
+        cohort = replace(
+            make_cohort(carers=()),
+            id=f"opened-{len(self.asked)}",
+            name=new.name,
+            platform=new.platform,
+            state=CohortState.OPENING if self.slow else CohortState.READY,
+        )
+        with self.database.write() as connection:
+            cohorts.insert_cohort(connection, cohort, {})
+        return cohort.id
+
+    def cancel_cohort(self, cohort_id: str, *, actor: str) -> None:
+        assert actor
+        self.cancelled.append(cohort_id)
+
+    def wait_until_settled(self, cohort_id: str, *, timeout: timedelta) -> None:
+        assert cohort_id
+        assert timeout <= timedelta(seconds=20)
+
+
+@dataclass
+class Door:
+    """The API with everything that a test wants to look at or change."""
+
+    app: Flask
+    client: FlaskClient
+    database: Database
+    office: FakeOffice
+    clock: FakeClock
+    missing: dict[Platform, list[str]]
+    closed: list[tuple[str, int, str]]
+    on_close: list[Exception]
+
+    def token(self, role: str = "admin", *cohort_ids: str) -> dict[str, str]:
+        """The header of a fresh token."""
+        made = secrets.token_urlsafe(16)
+        with self.database.write() as connection:
+            access.insert_token(
+                connection,
+                token_id=secrets.token_hex(4),
+                token=made,
+                name="Ann",
+                role=role,
+                cohort_ids=cohort_ids,
+                now=NOW,
+                expires_at=NOW + timedelta(days=300),
+            )
+        return {"Authorization": f"Bearer {made}"}
+
+    def call(self, method: str, path: str, role: str = "admin", **more: Any) -> Any:
+        """One call under /api/v1 as that role, with the cohort given to it."""
+        headers = {**self.token(role, "cohort-1"), **more.pop("headers", {})}
+        return self.client.open(f"/api/v1{path}", method=method, headers=headers, **more)
+
+
+@pytest.fixture
+def door(database: Database) -> Door:
+    """The API and the join page, with cohort-1 of one carer."""
+    clock, office = FakeClock(NOW), FakeOffice(database)
+    missing: dict[Platform, list[str]] = {Platform.ZOOM: [], Platform.TEAMS: ["TEAMS_TENANT_ID"]}
+    closed: list[tuple[str, int, str]] = []
+    on_close: list[Exception] = []
+
+    def close(cohort_id: str, week: int, actor: str) -> None:
+        if on_close:
+            raise on_close.pop()
+        closed.append((cohort_id, week, actor))
+
+    app = Flask("test", static_folder=None)
+    install_problems(app)
+    install_headers(app, public_url=PUBLIC)
+    app.register_blueprint(
+        create_api(
+            database=database,
+            office=office,
+            close_register=close,
+            configured=lambda: missing,
+            clock=clock,
+            public_url=PUBLIC,
+            default_timezone="Europe/London",
+        )
+    )
+    allowed: Callable[[str], bool] = lambda host: host == "zoom.us"  # noqa: E731
+    app.register_blueprint(
+        create_join_page(database=database, clock=clock, public_url=PUBLIC, allowed_hosts=allowed)
+    )
+    with database.write() as connection:
+        cohorts.insert_cohort(connection, make_cohort(series_ref=None), {"carer-1": "join-token"})
+        cohorts.update_series(connection, "cohort-1", Platform.ZOOM, series_ref="81000000001")
+        cohorts.save_invitation(
+            connection, "carer-1", Platform.ZOOM, ref="r1", join_url="https://zoom.us/w/1?tk=x"
+        )
+    return Door(app, app.test_client(), database, office, clock, missing, closed, on_close)

@@ -1,0 +1,106 @@
+"""Who may do what: every route says it, and the answer to everybody else is the same."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.web.conftest import Door
+
+ROUTES = [
+    ("POST", "/cohorts", {"admin"}),
+    ("GET", "/cohorts", {"admin", "facilitator", "viewer"}),
+    ("GET", "/cohorts/cohort-1", {"admin", "facilitator", "viewer"}),
+    ("DELETE", "/cohorts/cohort-1", {"admin"}),
+    ("GET", "/cohorts/cohort-1/attendance", {"admin", "facilitator", "viewer"}),
+    ("GET", "/cohorts/cohort-1/attendance.csv", {"admin", "facilitator", "viewer"}),
+    ("GET", "/cohorts/cohort-1/sessions/1/evidence", {"admin", "facilitator"}),
+    ("PUT", "/cohorts/cohort-1/sessions/1/verdicts/carer-1", {"admin", "facilitator"}),
+    ("DELETE", "/cohorts/cohort-1/sessions/1/verdicts/carer-1", {"admin", "facilitator"}),
+    ("PUT", "/cohorts/cohort-1/sessions/1/participants/abc", {"admin", "facilitator"}),
+    ("DELETE", "/cohorts/cohort-1/sessions/1/participants/abc", {"admin", "facilitator"}),
+    ("POST", "/cohorts/cohort-1/sessions/1/close", {"admin", "facilitator"}),
+    ("GET", "/attention", {"admin", "facilitator"}),
+]
+
+
+def test_every_route_declares_who_may_use_it(door: Door) -> None:
+    for rule in door.app.url_map.iter_rules():
+        view = door.app.view_functions[rule.endpoint]
+        assert hasattr(view, "circle_roles"), rule.rule
+
+
+def test_the_matrix_above_knows_every_route(door: Door) -> None:
+    declared = {
+        (method, getattr(door.app.view_functions[rule.endpoint], "circle_roles"))  # noqa: B009
+        for rule in door.app.url_map.iter_rules()
+        if rule.rule.startswith("/api/")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    count = sum(
+        len((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        for rule in door.app.url_map.iter_rules()
+        if rule.rule.startswith("/api/")
+    )
+    assert count == len(ROUTES)
+    assert {(m, frozenset(r)) for m, _, r in ROUTES} == {(m, frozenset(r)) for m, r in declared}
+
+
+@pytest.mark.parametrize(("method", "path", "roles"), ROUTES)
+def test_roles_and_ownership(door: Door, method: str, path: str, roles: set[str]) -> None:
+    anonymous = door.client.open(f"/api/v1{path}", method=method, data=b"not even JSON")
+    assert anonymous.status_code == 401
+    assert anonymous.headers["WWW-Authenticate"] == "Bearer"
+    for role in ("admin", "facilitator", "viewer"):
+        answer = door.call(method, path, role)
+        assert (answer.status_code == 403) is (role not in roles), (role, answer.json)
+        if role in roles and role != "admin" and "cohort-1" in path:
+            stranger = door.token(role, "another-cohort")
+            body = (
+                {"carer": None}
+                if "participants" in path
+                else {
+                    "verdict": "attended",
+                    "reason": "because",
+                }
+            )
+            query = {"carer": "carer-1"} if path.endswith("evidence") else None
+            foreign = door.client.open(
+                f"/api/v1{path}",
+                method=method,
+                headers=stranger,
+                query_string=query,
+                json=body if method == "PUT" else None,
+            )
+            assert foreign.status_code == 404
+
+
+def test_an_expired_and_an_unknown_token_are_nobody(door: Door) -> None:
+    headers = door.token()
+    assert door.client.get("/api/v1/cohorts", headers=headers).status_code == 200
+    door.clock.move(timedelta(days=301))
+    assert door.client.get("/api/v1/cohorts", headers=headers).status_code == 401
+    for value in ("Bearer nonsense", "Basic abc", "Bearer é", "Bearer " + "a" * 500, ""):
+        answer = door.client.get("/api/v1/cohorts", headers={"Authorization": value})
+        assert answer.status_code == 401
+
+
+def test_a_viewer_sees_no_addresses_and_no_links(door: Door) -> None:
+    (seen,) = door.call("GET", "/cohorts/cohort-1", "viewer").json["carers"]
+    assert (seen["email"], seen["join_url"], seen["platform_join_url"]) == (None, None, None)
+    (all_,) = door.call("GET", "/cohorts/cohort-1", "facilitator").json["carers"]
+    assert all_["email"] == "maya@example.com"
+    assert all_["join_url"] == "https://circle.example/join/join-token"
+    listed = door.call("GET", "/cohorts", "viewer")
+    assert "maya@example.com" not in listed.text
+    assert "join-token" not in listed.text
+
+
+def test_a_facilitator_lists_only_the_cohorts_given_to_them(door: Door) -> None:
+    headers = door.token("facilitator", "another-cohort")
+    assert door.client.get("/api/v1/cohorts", headers=headers).json == {
+        "cohorts": [],
+        "total": 0,
+        "next": None,
+    }

@@ -1,0 +1,306 @@
+"""The webhook addresses over HTTP: verify, store, answer; each answer means what it says."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from flask import Flask
+from flask.testing import FlaskClient
+from prometheus_client import CollectorRegistry, Counter
+from sqlalchemy import text
+
+from course.model import Platform
+from course.store import cohorts, watches
+from course.store.database import Database
+from course.store.watches import StoredWatch
+from integration.provider import ProviderError
+from sandbox.graph_subscriptions import encrypt
+from tests.factories import make_cohort
+from tests.fakes import FakeClock
+from tests.webhooks.test_teams import CLIENT, KEY, TENANT, guest, roster, token
+from tests.webhooks.test_zoom import SECRET, joined, raw, sign
+from web.problems import install_problems
+from webhooks.evidence import TeamsReader, ZoomReader
+from webhooks.inbox import Inbox
+from webhooks.routes import create_webhooks
+from webhooks.teams_content import make_certificate
+
+NOW = datetime(2027, 1, 16, 10, 5, tzinfo=UTC)
+PRIVATE_PEM, CERTIFICATE_PEM = make_certificate(NOW)
+
+
+@dataclass
+class Hooks:
+    """The receivers on a real database."""
+
+    client: FlaskClient
+    database: Database
+    inbox: Inbox
+    reader: TeamsReader
+    clock: FakeClock
+    keys: dict[str, Any] = field(default_factory=dict)
+    woken: list[bool] = field(default_factory=list)
+
+    def zoom(self, body: bytes, headers: dict[str, str] | None = None) -> Any:
+        return self.client.post(
+            "/webhooks/zoom", data=body, headers=sign(body) if headers is None else headers
+        )
+
+    def teams(self, *items: dict[str, Any], tokens: list[str] | None = None) -> Any:
+        body = {"value": list(items), "validationTokens": [token()] if tokens is None else tokens}
+        return self.client.post("/webhooks/teams", json=body)
+
+    def rows(self, table: str, column: str = "count(*)") -> Any:
+        with self.database.read() as connection:
+            return connection.execute(text(f"SELECT {column} FROM {table}")).scalars().all()
+
+
+@pytest.fixture
+def hooks(database: Database) -> Iterator[Hooks]:
+    """A Teams cohort with one confirmed subscription, and a Zoom account."""
+    inbox, clock = Inbox(database), FakeClock(NOW)
+    keys: dict[str, Any] = {"k1": KEY.public_key()}
+    fetched: list[str | None] = []
+
+    def signing_keys(*, unknown: str | None = None) -> Mapping[str, Any]:
+        fetched.append(unknown)
+        if not keys:
+            raise ProviderError("The keys could not be fetched.", permanent=False)
+        return keys
+
+    private = load_pem_private_key(PRIVATE_PEM, password=None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    reader = TeamsReader(
+        database=database,
+        audience=CLIENT,
+        tenant_id=TENANT,
+        signing_keys=signing_keys,
+        private_keys={"c1": private},
+    )
+    woken: list[bool] = []
+    app = Flask("test", static_folder=None)
+    install_problems(app)
+    counted = Counter("n", "n", ["platform", "outcome"], registry=CollectorRegistry())
+    app.register_blueprint(
+        create_webhooks(
+            inbox=inbox,
+            zoom_reader=ZoomReader(secrets=[SECRET], account_id="A", sent_direction="output"),
+            teams_reader=reader,
+            wake=lambda: woken.append(True),
+            counted=counted,
+            clock=clock,
+        )
+    )
+    with database.write() as connection:
+        cohorts.insert_cohort(
+            connection, make_cohort(platform=Platform.TEAMS, series_ref=None), {"carer-1": "t"}
+        )
+        cohorts.update_series(connection, "cohort-1", Platform.TEAMS, series_ref="series")
+        watches.insert_watch(
+            connection,
+            StoredWatch(
+                id="w1",
+                cohort_id="cohort-1",
+                platform=Platform.TEAMS,
+                series_ref="series",
+                client_state="state-1",
+                certificate_ref="c1",
+                made_at=NOW,
+                watch_ref="sub-1",
+                expires_at=NOW + timedelta(days=2),
+                renewal_due_at=NOW + timedelta(days=1),
+            ),
+        )
+    yield Hooks(app.test_client(), database, inbox, reader, clock, keys, woken)
+    inbox.close()
+
+
+def item(**changes: Any) -> dict[str, Any]:
+    public = x509.load_pem_x509_certificate(CERTIFICATE_PEM).public_key()
+    assert isinstance(public, rsa.RSAPublicKey)
+    return {
+        "subscriptionId": "sub-1",
+        "clientState": "state-1",
+        "changeType": "updated",
+        "tenantId": TENANT,
+        "encryptedContent": encrypt(roster(guest()), public, "c1"),
+    } | changes
+
+
+def test_a_genuine_zoom_notification_is_stored_once_however_often_it_comes(hooks: Hooks) -> None:
+    for _ in range(3):
+        assert hooks.zoom(raw(joined())).status_code == 204
+    assert hooks.rows("notification") == [1]
+    assert hooks.rows("participant_event") == [1]
+
+
+def test_a_forged_one_leaves_no_trace_and_every_forgery_gets_the_same_answer(hooks: Hooks) -> None:
+    body = raw(joined())
+    answers = [
+        hooks.zoom(body, {}),
+        hooks.zoom(body, sign(body, secret="other")),
+        hooks.zoom(body, sign(b"other")),
+        hooks.zoom(body, sign(body, stamp="1")),
+        hooks.zoom(b"\xff", sign(body)),
+    ]
+    assert {(a.status_code, a.data) for a in answers} == {(401, answers[0].data)}
+    assert hooks.rows("notification") == [0]
+
+
+def test_what_zoom_signed_and_nobody_can_read_is_kept_in_quarantine(hooks: Hooks) -> None:
+    for body in (b"{", b'{"event": 7}', b"\xff"):
+        assert hooks.zoom(body).status_code == 400
+    assert hooks.rows("notification", "state") == ["quarantined"] * 3
+
+
+def test_another_account_is_not_stored_and_an_unknown_event_is(hooks: Hooks) -> None:
+    other = joined()
+    other["payload"]["account_id"] = "B"
+    assert hooks.zoom(raw(other)).status_code == 204
+    assert hooks.rows("notification") == [0]
+    assert hooks.zoom(raw({"event": "meeting.new", "payload": {}})).status_code == 204
+    assert hooks.rows("notification", "reason") == ["unknown kind"]
+
+
+def test_too_much_is_refused_before_it_is_read(hooks: Hooks) -> None:
+    answer = hooks.client.post("/webhooks/zoom", data=b"a" * (1 << 20) + b"a")
+    assert answer.status_code == 413
+    chunked = hooks.client.post(
+        "/webhooks/zoom",
+        input_stream=io.BytesIO(b"a" * ((1 << 20) + 10)),
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert chunked.status_code == 413
+
+
+def test_the_check_of_the_address_is_proved_and_remembered(hooks: Hooks) -> None:
+    body = raw({"event": "endpoint.url_validation", "payload": {"plainToken": "abc"}})
+    answer = hooks.zoom(body)
+    assert answer.status_code == 200
+    assert set(answer.json) == {"plainToken", "encryptedToken"}
+    assert hooks.rows("notification", "kind") == ["endpoint.url_validation"]
+    forged = raw({"event": "endpoint.url_validation", "payload": {"plainToken": "v0:1:{}"}})
+    assert hooks.zoom(forged).status_code == 400
+    assert hooks.zoom(body, {}).status_code == 401
+
+
+def test_a_locked_database_is_503_and_never_a_false_success(hooks: Hooks) -> None:
+    with hooks.database.write() as connection:
+        connection.execute(text("UPDATE cohort SET version = 1"))
+        answer = hooks.zoom(raw(joined()))
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"
+
+
+def test_graphs_handshake_is_plain_text_and_inert(hooks: Hooks) -> None:
+    for path in ("/webhooks/teams", "/webhooks/teams/lifecycle"):
+        answer = hooks.client.post(path, query_string={"validationToken": "a <script> b"})
+        assert (answer.status_code, answer.text) == (200, "a <script> b")
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_good_item_is_read_and_a_repeat_is_nothing_new(hooks: Hooks) -> None:
+    good = item()
+    assert hooks.teams(good).status_code == 202
+    assert hooks.teams(good).status_code == 202
+    assert hooks.rows("participant_event", "series_ref") == ["series"]
+    assert hooks.rows("notification", "state") == ["done"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"clientState": "guess"},
+        {"clientState": None},
+        {"subscriptionId": "another"},
+        {"encryptedContent": None},
+        {"encryptedContent": {"encryptionCertificateId": "c1"}},
+    ],
+)
+def test_a_bad_item_is_dropped_with_202_and_takes_no_good_one_with_it(
+    hooks: Hooks, bad: dict[str, Any]
+) -> None:
+    assert hooks.teams(item(**bad)).status_code == 202
+    assert hooks.rows("notification") == [0]
+    assert hooks.teams(item(**bad), item()).status_code == 202
+    assert hooks.rows("notification") == [1]
+
+
+def test_without_a_good_token_nothing_is_believed(hooks: Hooks) -> None:
+    for tokens in ([], [token(aud="another")], [token(), token(appid="another")]):
+        assert hooks.teams(item(), tokens=tokens).status_code == 202
+    assert hooks.rows("notification") == [0]
+
+
+def test_what_cannot_be_checked_yet_waits_and_is_read_later(hooks: Hooks) -> None:
+    key = hooks.keys.pop("k1")
+    assert hooks.teams(item()).status_code == 202
+    assert hooks.rows("notification", "state") == ["waiting"]
+    assert hooks.rows("participant_event") == [0]
+    assert hooks.reader.read_waiting(hooks.inbox) == 0
+    hooks.keys["k1"] = key
+    assert hooks.reader.read_waiting(hooks.inbox) == 1
+    assert hooks.rows("participant_event") == [1]
+    assert hooks.reader.read_waiting(hooks.inbox) == 0
+
+
+def test_an_item_that_overtakes_the_answer_to_our_own_create_is_taken(hooks: Hooks) -> None:
+    with hooks.database.write() as connection:
+        watches.update_watch(connection, "w1", watch_ref=None)
+    hooks.teams(item(subscriptionId="not known yet"))
+    assert hooks.rows("participant_event") == [1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ref"), [("reauthorizationRequired", "sub-1"), ("subscriptionRemoved", None)]
+)
+def test_what_graph_says_of_a_subscription_is_noted_before_the_answer(
+    hooks: Hooks, kind: str, ref: str | None
+) -> None:
+    told = {"subscriptionId": "sub-1", "clientState": "state-1", "lifecycleEvent": kind}
+    forged = told | {"clientState": "guess"}
+    for body in (forged, told):
+        answer = hooks.client.post("/webhooks/teams/lifecycle", json={"value": [body]})
+        assert answer.status_code == 202
+        if body is forged:
+            assert hooks.woken == []
+    with hooks.database.read() as connection:
+        (watch,) = watches.live_watches(connection)
+    assert (watch.watch_ref, watch.renewal_due_at) == (ref, NOW)
+    assert hooks.woken == [True]
+
+
+def test_a_batch_that_is_none_is_answered_and_forgotten(hooks: Hooks) -> None:
+    for body in (b"", b"{", b'{"value": 7}', json.dumps({"value": [7]}).encode()):
+        assert hooks.client.post("/webhooks/teams", data=body).status_code == 202
+    assert hooks.rows("notification") == [0]
+
+
+def test_a_platform_that_is_not_configured_is_our_trouble_not_theirs(database: Database) -> None:
+    inbox = Inbox(database)
+    app = Flask("test", static_folder=None)
+    counted = Counter("n", "n", ["platform", "outcome"], registry=CollectorRegistry())
+    app.register_blueprint(
+        create_webhooks(
+            inbox=inbox,
+            zoom_reader=None,
+            teams_reader=None,
+            wake=lambda: None,
+            counted=counted,
+            clock=lambda: NOW,
+        )
+    )
+    for path in ("/webhooks/zoom", "/webhooks/teams", "/webhooks/teams/lifecycle"):
+        assert app.test_client().post(path, data=b"{}").status_code == 503
+    inbox.close()
