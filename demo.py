@@ -12,7 +12,7 @@ import os
 import secrets
 import signal
 import socket
-import subprocess  # nosec B404: starts this project's own commands
+import subprocess  # starts this project's own commands  # nosec B404
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ def environment(
 def running(command: list[str], env: dict[str, str], *, log: Path) -> Iterator[None]:
     """One of our own commands as a process, ended on leaving."""
     with log.open("ab") as output:
-        process = subprocess.Popen(  # nosec B603: our own command, no shell
+        process = subprocess.Popen(  # our own command, no shell  # nosec B603
             [sys.executable, "-m", "cli", *command],
             env=env,
             stdout=output,
@@ -350,7 +350,7 @@ def _run(
 
 
 def _token(env: dict[str, str]) -> str:
-    made = subprocess.run(  # nosec B603: our own command, no shell
+    made = subprocess.run(  # our own command, no shell  # nosec B603
         [sys.executable, "-m", "cli", "token", "create", "--role", "admin", "--name", "demo"],
         env=env,
         cwd=Path(__file__).parent,

@@ -62,7 +62,7 @@ def configure(*, database_url: str, executor_id: str) -> DBOS:
 
 def _backoff(attempt: int) -> float:
     wait = min(FIRST_WAIT * 2.0 ** min(attempt - 1, 10), LONGEST_WAIT)
-    return wait * random.uniform(0.75, 1.25)  # nosec B311: spreads retries, no secret
+    return wait * random.uniform(0.75, 1.25)  # spreads retries, no secret  # nosec B311
 
 
 def _try(action: Callable[[], Any], attempt: int) -> Outcome:

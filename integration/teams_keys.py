@@ -12,8 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
+import structlog
 from jwt import PyJWK, PyJWKSet
 from jwt.exceptions import PyJWTError
 
@@ -23,6 +25,8 @@ MICROSOFT = "https://login.microsoftonline.com"
 TIMEOUT = (3.05, 5)
 REFRESH_AFTER = 60.0  # seconds between two fetches
 LARGEST = 1 << 20
+
+log = structlog.get_logger(__name__)
 
 
 class SigningKeys:
@@ -49,7 +53,13 @@ class SigningKeys:
             rested = self._fetched is None or self._monotonic() - self._fetched >= REFRESH_AFTER
             if stale and rested:
                 self._fetched = self._monotonic()
-                self._keys = self._fetch()
+                try:
+                    self._keys = self._fetch()
+                except ProviderError:
+                    if not self._keys:
+                        raise
+                    # The known keys stay good; what an unknown one signed waits.
+                    log.warning("signing_keys_not_refreshed")
             if not self._keys:
                 raise ProviderError(
                     "Microsoft's signing keys could not be fetched; notifications wait.",
@@ -63,9 +73,11 @@ class SigningKeys:
             metadata = self._get(f"{self._login_url}/common/v2.0/.well-known/openid-configuration")
             # The metadata names Microsoft's own host; the login service may stand elsewhere.
             address = str(metadata.get("jwks_uri", "")).replace(MICROSOFT, self._login_url, 1)
-            if not address.startswith(self._login_url.rsplit("/login", 1)[0]):
+            parts, login = urlsplit(address), urlsplit(self._login_url)
+            if parts.scheme != "https" and parts.hostname != login.hostname:
                 raise ProviderError(
-                    "The login service names signing keys on another host; set TEAMS_JWKS_URL.",
+                    "The login service names signing keys that cannot be fetched safely; "
+                    "set TEAMS_JWKS_URL.",
                     permanent=True,
                 )
         try:

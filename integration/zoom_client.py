@@ -45,17 +45,17 @@ class Tokens:
         self._authorization = f"Basic {basic}"
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._token = ""
+        self._token: str | None = None
         self._until = 0.0
 
     def current(self, *, refused: str | None = None) -> str:
         """A token that should work; `refused` is one that Zoom has just turned down."""
         with self._lock:
-            if not self._token or self._token == refused or self._monotonic() >= self._until:
-                self._fetch()
+            if self._token is None or self._token == refused or self._monotonic() >= self._until:
+                self._token = self._fetch()
             return self._token
 
-    def _fetch(self) -> None:
+    def _fetch(self) -> str:
         answer = self._transport.send(
             "POST",
             self._oauth_url,
@@ -71,9 +71,9 @@ class Tokens:
             )
         if not answer.ok or not isinstance(token, str) or not token:
             raise ProviderError("Zoom gives no access token at the moment.", permanent=False)
-        self._token = token
         seconds = float(life) if isinstance(life, int | float) else 3600.0
         self._until = self._monotonic() + max(0.0, seconds - EARLY)
+        return token
 
 
 class _Verbs:

@@ -158,8 +158,8 @@ def add_cohorts(
             finally:
                 waiting.release()
         with database.read() as connection:
-            opening = cohorts.read_state(connection, cohort_id) is CohortState.OPENING
-        answer = shown(cohort_id, caller, code=202 if opening else 201)
+            ready = cohorts.read_state(connection, cohort_id) is CohortState.READY
+        answer = shown(cohort_id, caller, code=201 if ready else 202)
         answer.headers["Location"] = f"/api/v1/cohorts/{cohort_id}"
         return answer
 
