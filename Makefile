@@ -25,7 +25,7 @@ lint: setup-dev ## Formatter, linter, strict types, security checks
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
-	@$(PY) -m bandit -q -c pyproject.toml -r course integration webhooks web sandbox *.py
+	@$(PY) -m bandit -q -c pyproject.toml -r course integration webhooks web *.py
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --extra setup pyproject.toml -o requirements.lock

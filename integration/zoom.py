@@ -82,7 +82,6 @@ class ZoomProvider:
             "timezone": plan.timezone,
             "duration": _minutes(plan.usual_length),
             "agenda": _marker(plan),
-            "default_password": True,  # asks Zoom for one, is none  # nosec B105
             "recurrence": {
                 "type": WEEKLY,
                 "repeat_interval": 1,

@@ -228,7 +228,7 @@ def encrypt(resource: dict[str, Any], key: RSAPublicKey, certificate_id: str) ->
     padded = padder.update(json.dumps(resource).encode()) + padder.finalize()
     encryptor = Cipher(AES(symmetric), CBC(symmetric[:16])).encryptor()
     data = encryptor.update(padded) + encryptor.finalize()
-    padding = OAEP(mgf=MGF1(SHA1()), algorithm=SHA1(), label=None)  # nosec B303
+    padding = OAEP(mgf=MGF1(SHA1()), algorithm=SHA1(), label=None)
     der = key.public_numbers().n.to_bytes(key.key_size // 8, "big")
     return {
         "data": base64.b64encode(data).decode(),

@@ -115,7 +115,7 @@ def create_login(login: LoginStandIn) -> Blueprint:
         login.tokens[made] = login.clock() + TOKEN_LIFE
         seconds = int(TOKEN_LIFE.total_seconds())
         return jsonify(
-            token_type="Bearer",  # a type, not a secret  # nosec B106
+            token_type="Bearer",  # a type, not a secret
             expires_in=seconds,
             ext_expires_in=seconds,
             access_token=made,

@@ -175,7 +175,7 @@ def create_zoom(zoom: ZoomStandIn) -> Blueprint:
         zoom.tokens[made] = zoom.clock() + TOKEN_LIFE
         return jsonify(
             access_token=made,
-            token_type="bearer",  # a type, not a secret  # nosec B106
+            token_type="bearer",  # a type, not a secret
             expires_in=int(TOKEN_LIFE.total_seconds()) - 1,
             scope=" ".join(zoom.config.zoom_scopes),
             api_url=zoom.config.base_url,
