@@ -124,6 +124,7 @@ def sandbox(host: str, port: int, service: str) -> None:
 def demo(output: Path) -> None:
     """Open, play and report one course on each platform, with stand-ins, on this machine."""
     import demo as demonstration
+    from sandbox.player import DemoFailed
 
     total, done, interactive = 0, 0, sys.stderr.isatty()
 
@@ -147,7 +148,7 @@ def demo(output: Path) -> None:
 
     try:
         demonstration.run(output=output, say=say, progress=progress, steps=steps)
-    except demonstration.DemoFailed as e:
+    except DemoFailed as e:
         say("")
         raise click.ClickException(str(e)) from e
 

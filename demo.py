@@ -7,9 +7,7 @@ webhooks, lets the service reconcile every session, and compares the reports wit
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import signal
 import socket
 import subprocess  # starts this project's own commands  # nosec B404
@@ -17,27 +15,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import requests
 
-from sandbox.cast import EXPECTED, HOST, HOUSEHOLDS, STANDING, address, scene
+from sandbox.cast import EXPECTED
 from sandbox.config import SandboxConfig
+from sandbox.player import Course, DemoFailed
 from settings import Settings
 from web.tables import report_table, schedule_table
 
-# What a facilitator who knows the families would say of a name that is nobody's.
-KNOWN_NAMES = {"Niamh's iPad": "Niamh Byrne"}
 START_WITHIN = 40.0
 TIMEZONE = "Europe/London"
-
-
-class DemoFailed(Exception):
-    """An expectation of the story was not met; the message says which."""
 
 
 def free_port() -> int:
@@ -125,158 +116,6 @@ def await_answer(url: str, *, log: Path) -> None:
             pass
         time.sleep(0.1)
     raise DemoFailed(f"{url} did not answer. Its log says:\n{log.read_text()[-2000:]}")
-
-
-class Course:
-    """One cohort of the demonstration, driven through the API like a member of staff would."""
-
-    def __init__(self, *, api: str, token: str, sandbox: str, platform: str) -> None:
-        self._api = f"{api}/api/v1"
-        self._sandbox = sandbox
-        self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {token}"
-        self.platform = platform
-        self.cohort: dict[str, Any] = {}
-
-    def _call(self, method: str, path: str, body: object = None, **headers: str) -> Any:
-        answer = self._session.request(
-            method, f"{self._api}{path}", json=body, headers=headers, timeout=60
-        )
-        if not answer.ok:
-            raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text}")
-        return answer.json() if answer.content else None
-
-    def open(self, first_session_on: date) -> None:
-        """Open the cohort in one call, and wait should it take longer than an answer may."""
-        self.cohort = self._call(
-            "POST",
-            "/cohorts",
-            {
-                "name": f"Demonstration {first_session_on:%B %Y}",
-                "platform": self.platform,
-                "first_session_on": first_session_on.isoformat(),
-                "allow_past": True,
-                "facilitators": [{"name": HOST, "email": "alma.lee@example.org"}],
-                "households": [
-                    {
-                        "reference": reference,
-                        "carers": [{"name": name, "email": address(name)} for name in carers],
-                    }
-                    for reference, carers in HOUSEHOLDS.items()
-                ],
-            },
-            **{"Idempotency-Key": secrets.token_hex(8)},
-        )
-        until = time.monotonic() + 30
-        while self.cohort["state"] == "opening" and time.monotonic() < until:
-            time.sleep(0.2)
-            self.cohort = self._call("GET", f"/cohorts/{self.cohort['id']}")
-        if self.cohort["state"] != "ready":
-            raise DemoFailed(
-                f"the {self.platform} cohort is {self.cohort['state']}: {self.cohort['problem']}"
-            )
-
-    def play(self, week: int) -> None:
-        """Play one week; its notifications have reached the service when this returns."""
-        session = self.cohort["sessions"][week - 1]
-        starts_at = datetime.fromisoformat(session["starts_at"]).astimezone(UTC)
-        ends_at = datetime.fromisoformat(session["ends_at"])
-        played = scene(
-            week=week,
-            series_ref=self.cohort["series_ref"],
-            starts_at=starts_at,
-            minutes=(ends_at - starts_at).total_seconds() / 60,
-            invitation_refs=self._registrants(),
-        )
-        body = asdict(played) | {"starts_at": starts_at.isoformat()}
-        answer = requests.post(
-            f"{self._sandbox}/control/{self.platform}/scenes", json=body, timeout=60
-        )
-        if not answer.ok:
-            raise DemoFailed(f"week {week} on {self.platform}: {answer.text}")
-        if failed := answer.json()["failed"]:
-            raise DemoFailed(f"week {week} on {self.platform}: not delivered: {failed[:3]}")
-
-    def _registrants(self) -> dict[str, str]:
-        if self.platform != "zoom":
-            return {}
-        state = requests.get(f"{self._sandbox}/control/state", timeout=10).json()
-        by_email = {
-            person["email"]: person["id"]
-            for series in state["zoom"]["series"]
-            if str(series["id"]) == self.cohort["series_ref"]
-            for person in series["registrants"]
-        }
-        return {
-            name: by_email[address(name)]
-            for carers in HOUSEHOLDS.values()
-            for name in carers
-            if address(name) in by_email
-        }
-
-    def close(self, week: int) -> None:
-        """Reconcile and close the register; then say who the exact namesakes are, as one would."""
-        self._call("POST", f"/cohorts/{self.cohort['id']}/sessions/{week}/close")
-        carers = {c["name"]: c["id"] for c in self.cohort["carers"]}
-        for seen in self.report()["unmatched"]:
-            name = KNOWN_NAMES.get(seen["display_name"], seen["display_name"])
-            if name in carers and seen["week"] == week:
-                self._call(
-                    "PUT",
-                    f"/cohorts/{self.cohort['id']}/sessions/{week}/participants/{seen['ref']}",
-                    {"carer": carers[name]},
-                )
-
-    def report(self) -> dict[str, Any]:
-        """The attendance report."""
-        found: dict[str, Any] = self._call("GET", f"/cohorts/{self.cohort['id']}/attendance")
-        return found
-
-    def write(self, folder: Path) -> list[Path]:
-        """Write the report in every format that there is."""
-        folder.mkdir(parents=True, exist_ok=True)
-        written = []
-        for ending in ("csv", "json"):
-            suffix = "" if ending == "json" else f".{ending}"
-            answer = self._session.get(
-                f"{self._api}/cohorts/{self.cohort['id']}/attendance{suffix}", timeout=60
-            )
-            answer.raise_for_status()
-            path = folder / f"{self.platform}-attendance.{ending}"
-            path.write_bytes(answer.content)
-            written.append(path)
-        return written
-
-    def unmet(self) -> list[str]:
-        """What the report says otherwise than the story."""
-        report = self.report()
-        by_name = {carer["name"]: carer for carer in report["carers"]}
-        faults = []
-        for expected in EXPECTED:
-            week = by_name[expected.carer]["weeks"][expected.week - 1]
-            told = json.dumps(week["reasons"])
-            met = (
-                week["verdict"] == expected.verdict
-                and (expected.camera is None or week["camera"] == expected.camera)
-                and expected.says in told
-                and (expected.source is None or expected.source in week["sources"])
-            )
-            if not met:
-                faults.append(
-                    f"{self.platform}: {expected.carer}, week {expected.week} ({expected.why}): "
-                    f"expected {expected.verdict}, the report says {week['verdict']}, camera "
-                    f"{week['camera']}, {told}"
-                )
-        for name, standing in STANDING.items():
-            if by_name[name]["all_sessions"] != standing:
-                faults.append(
-                    f"{self.platform}: {name} should be {standing}, "
-                    f"the report says {by_name[name]['all_sessions']}"
-                )
-        strangers = [s["display_name"] for s in report["unmatched"]]
-        if strangers != ["Galaxy Tab"]:
-            faults.append(f"{self.platform}: the only stranger is Galaxy Tab, not {strangers}")
-        return faults
 
 
 def first_saturday(now: datetime) -> date:

@@ -11,8 +11,9 @@ import logging
 import re
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -55,6 +56,23 @@ def place_of_exception(_logger: WrappedLogger, _method: str, event: EventDict) -
     return event
 
 
+class _Unfailing:
+    """Standard error, except that a full disk or a closed pipe behind it harms nobody.
+
+    A line that cannot be written is lost; the work that wanted to write it is not.
+    """
+
+    def write(self, text: str) -> int:
+        try:
+            return sys.stderr.write(text)
+        except (OSError, ValueError):
+            return 0
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def configure(level: str) -> None:
     """Send our own and the libraries' log lines to standard error, cleaned."""
     shared: list[Any] = [
@@ -66,10 +84,10 @@ def configure(level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Unfailing())),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(cast(TextIO, _Unfailing()))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[

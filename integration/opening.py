@@ -12,8 +12,9 @@ from typing import TypedDict
 
 from course.model import Carer, Cohort, CohortState, Platform
 from course.store import cohorts
-from course.store.cohorts import StoredSeries
+from course.store import series as series_store
 from course.store.database import Database
+from course.store.series import StoredSeries
 from integration.arrangement import Arrangement, arrange, describe
 from integration.provider import (
     Invitee,
@@ -185,14 +186,16 @@ class Opening:
         with self._database.write() as connection:
             enrolled = cohorts.read_enrolments(connection, cohort_id)
             tried = any(e.carer.id == carer_id and e.invitation_tried for e in enrolled)
-            cohorts.save_invitation(connection, carer_id, cohort.platform, ref=None, join_url=None)
+            series_store.save_invitation(
+                connection, carer_id, cohort.platform, ref=None, join_url=None
+            )
         invitation = self._providers[cohort.platform].invite(
             self._series(stored),
             Invitee(marker=carer.id, name=carer.name, email=carer.email),
             tried=tried,
         )
         with self._database.write() as connection:
-            cohorts.save_invitation(
+            series_store.save_invitation(
                 connection,
                 carer_id,
                 cohort.platform,
@@ -204,7 +207,7 @@ class Opening:
         """Keep why a carer could not be invited; the others go on."""
         cohort, _ = self._read(cohort_id)
         with self._database.write() as connection:
-            cohorts.save_invitation(
+            series_store.save_invitation(
                 connection, carer_id, cohort.platform, ref=None, join_url=None, problem=problem
             )
 
@@ -225,7 +228,7 @@ class Opening:
                     ref, join_url = first.carer.invitation_ref, first.platform_join_url
                     problem, takers = first.problem, carers[1:]
                 for carer in takers:
-                    cohorts.save_invitation(
+                    series_store.save_invitation(
                         connection,
                         carer.id,
                         cohort.platform,
@@ -283,7 +286,7 @@ class Opening:
         if series is not None:
             provider.cancel_series(series)
         with self._database.write() as connection:
-            cohorts.update_series(
+            series_store.update_series(
                 connection, cohort_id, cohort.platform, cancelled_at=self._clock()
             )
             cohorts.set_state(connection, cohort_id, CohortState.CANCELLED)
@@ -291,7 +294,7 @@ class Opening:
     def _read(self, cohort_id: str, *, cancelling: bool = False) -> tuple[Cohort, StoredSeries]:
         with self._database.read() as connection:
             cohort = self._cohort(cohorts.read_cohort(connection, cohort_id))
-            stored = cohorts.read_series(connection, cohort_id, cohort.platform)
+            stored = series_store.read_series(connection, cohort_id, cohort.platform)
             stopped = not cancelling and cohorts.cancel_requested(connection, cohort_id)
         if stopped:
             raise ProviderError("The cohort is being cancelled.", permanent=True)
@@ -309,7 +312,7 @@ class Opening:
 
     def _note(self, cohort: Cohort, **changes: datetime | str | None) -> None:
         with self._database.write() as connection:
-            cohorts.update_series(connection, cohort.id, cohort.platform, **changes)
+            series_store.update_series(connection, cohort.id, cohort.platform, **changes)
 
     def _occurrences(self, cohort: Cohort, stored: StoredSeries) -> tuple[Occurrence, ...]:
         provider = self._providers[cohort.platform]

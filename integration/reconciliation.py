@@ -15,6 +15,7 @@ import structlog
 from course.model import Cohort, Platform, RegisterEntry, RegisterState, Session, SessionState
 from course.reports import build_report, verdicts_json
 from course.store import access, cohorts, evidence
+from course.store import series as series_store
 from course.store.database import Database
 from integration.provider import MeetingProvider, ProviderError, Series
 
@@ -107,7 +108,7 @@ class Reconciliation:
                 permanent=True,
             )
         with self._database.read() as connection:
-            stored = cohorts.read_series(connection, cohort.id, cohort.platform)
+            stored = series_store.read_series(connection, cohort.id, cohort.platform)
             known = evidence.known_instances(connection, cohort, session)
         if stored is None or stored.series_ref is None:
             raise NotYet("This cohort has no series on the platform yet.")

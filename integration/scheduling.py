@@ -29,7 +29,7 @@ from course.model import (
     Rule,
 )
 from course.programme import COURSE
-from course.store import access, cohorts
+from course.store import access, cohorts, idempotency
 from course.store.database import Database
 from course.timetable import plan_sessions
 from integration.durable import StepRefused, persist
@@ -124,7 +124,7 @@ class Scheduling(DBOSConfiguredInstance):
         bound = f"{actor}\n{key}" if key is not None else None
         try:
             with self._database.write() as connection:
-                if bound is not None and (older := cohorts.read_key(connection, key=bound)):
+                if bound is not None and (older := idempotency.read_key(connection, key=bound)):
                     return self._same_or_refuse(older, fingerprint)
                 cohort, tokens = self._draft(new)
                 namesake = cohorts.find_namesake(
@@ -149,7 +149,7 @@ class Scheduling(DBOSConfiguredInstance):
                     now=cohort.created_at,
                 )
                 if bound is not None:
-                    holder = cohorts.reserve_key(
+                    holder = idempotency.reserve_key(
                         connection,
                         key=bound,
                         fingerprint=fingerprint,

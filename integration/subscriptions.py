@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from course.model import Platform
 from course.store import cohorts, watches
+from course.store import series as series_store
 from course.store.database import Database
 from course.store.watches import StoredWatch
 from integration.provider import MeetingProvider, ProviderError, Series, WatchRequest
@@ -158,7 +159,7 @@ class Subscriptions:
     def _make_again(self, watch: StoredWatch, now: datetime) -> bool:
         with self._database.write() as connection:
             watches.update_watch(connection, watch.id, ended_at=now)
-            stored = cohorts.read_series(connection, watch.cohort_id, watch.platform)
+            stored = series_store.read_series(connection, watch.cohort_id, watch.platform)
         if stored is None or stored.series_ref is None:
             return False
         try:

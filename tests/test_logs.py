@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 import structlog
 
 import logs
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
 
 CANARIES = [
     "maya.patel@example.com",
@@ -50,3 +60,17 @@ def test_a_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO")
     structlog.get_logger("test").info("note", text="a\r\nfake line\x1b[31m")
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_log_that_cannot_be_written_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def write(self, _text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    logs.configure("INFO")
+    monkeypatch.setattr("sys.stderr", Full())
+    structlog.get_logger("test").info("note")
+    logging.getLogger("library").warning("note")

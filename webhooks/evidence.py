@@ -21,7 +21,8 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from course.model import Platform
-from course.store import cohorts, evidence, watches
+from course.store import evidence, watches
+from course.store import series as series_store
 from course.store.database import Database
 from course.store.evidence import Notification
 from course.store.watches import StoredWatch
@@ -233,7 +234,7 @@ class TeamsReader:
         except Rejected as e:
             raise _Dropped(e.reason) from e
         with self._database.read() as connection:
-            stored = cohorts.read_series(connection, watch.cohort_id, Platform.TEAMS)
+            stored = series_store.read_series(connection, watch.cohort_id, Platform.TEAMS)
         try:
             events = teams.parse(
                 resource,

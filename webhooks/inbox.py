@@ -85,6 +85,7 @@ class Inbox:
                 return
 
     def _commit(self, batch: list[_Waiting]) -> None:
+        """Store a batch and wake everybody in it, whatever happens: this thread must not die."""
         try:
             with self._database.write() as connection:
                 for waiting in batch:
@@ -97,7 +98,8 @@ class Inbox:
                 for waiting in batch:  # one bad delivery must not take the others with it
                     self._commit([waiting])
                 return
-            log.warning("delivery_not_stored", kind=type(e).__name__)
             batch[0].error = e
         for waiting in batch:
             waiting.done.set()
+            if waiting.error is not None:
+                log.warning("delivery_not_stored", kind=type(waiting.error).__name__)

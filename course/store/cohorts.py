@@ -22,22 +22,8 @@ from course.model import (
     SessionState,
 )
 from course.store import tables
-from course.store.database import insert_new
 from course.store.hashing import token_hash
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredSeries:
-    """What we know of the platform's object. `attempted_at`: a create call may have gone out."""
-
-    cohort_id: str
-    platform: Platform
-    attempted_at: datetime | None = None
-    series_ref: str | None = None
-    organiser_ref: str | None = None
-    meeting_ref: str | None = None
-    join_url: str | None = None
-    cancelled_at: datetime | None = None
+from course.store.series import read_series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,63 +246,6 @@ def set_occurrence(connection: Connection, cohort_id: str, week: int, ref: str) 
     )
 
 
-def read_series(connection: Connection, cohort_id: str, platform: Platform) -> StoredSeries | None:
-    """What is known of the cohort's series on that platform."""
-    row = (
-        connection.execute(
-            select(tables.series).where(
-                tables.series.c.cohort_id == cohort_id,
-                tables.series.c.platform == platform.value,
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
-    return StoredSeries(**{**row, "platform": platform}) if row is not None else None
-
-
-def update_series(
-    connection: Connection, cohort_id: str, platform: Platform, **changes: datetime | str | None
-) -> None:
-    """Note what was learnt about the series; the names are those of `StoredSeries`."""
-    connection.execute(
-        update(tables.series)
-        .where(tables.series.c.cohort_id == cohort_id, tables.series.c.platform == platform.value)
-        .values(**changes)
-    )
-
-
-def cohort_of_series(connection: Connection, platform: Platform, series_ref: str) -> str | None:
-    """The id of the cohort whose series that is, or None."""
-    return connection.execute(
-        select(tables.series.c.cohort_id).where(
-            tables.series.c.platform == platform.value, tables.series.c.series_ref == series_ref
-        )
-    ).scalar()
-
-
-def save_invitation(
-    connection: Connection,
-    carer_id: str,
-    platform: Platform,
-    *,
-    ref: str | None,
-    join_url: str | None,
-    problem: str | None = None,
-) -> None:
-    """Note how a carer gets in on that platform, or why they cannot yet."""
-    values = {"invitation_ref": ref, "join_url": join_url, "problem": problem}
-    table = tables.invitation
-    if not insert_new(
-        connection, table, [{"carer_id": carer_id, "platform": platform.value, **values}]
-    ):
-        connection.execute(
-            update(table)
-            .where(table.c.carer_id == carer_id, table.c.platform == platform.value)
-            .values(**values)
-        )
-
-
 def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
     """The cohort's carers with their links, by household and position."""
     carer, invitation = tables.carer, tables.invitation
@@ -369,32 +298,6 @@ def find_by_join_token(connection: Connection, token: str) -> tuple[str, str] | 
     row = connection.execute(
         select(tables.carer.c.cohort_id, tables.carer.c.id).where(
             tables.carer.c.join_token_hash == token_hash(token)
-        )
-    ).one_or_none()
-    return (row[0], row[1]) if row is not None else None
-
-
-def reserve_key(
-    connection: Connection, *, key: str, fingerprint: str, cohort_id: str, now: datetime
-) -> tuple[str, str]:
-    """Bind an idempotency key to a cohort; returns the (cohort id, fingerprint) it is bound to.
-
-    The cohort row must exist already or be inserted in the same transaction.
-    """
-    hashed = token_hash(key)
-    insert_new(
-        connection,
-        tables.idempotency,
-        [{"key": hashed, "fingerprint": fingerprint, "cohort_id": cohort_id, "created_at": now}],
-    )
-    return read_key(connection, key=key) or (cohort_id, fingerprint)
-
-
-def read_key(connection: Connection, *, key: str) -> tuple[str, str] | None:
-    """The (cohort id, fingerprint) that an idempotency key is bound to, or None."""
-    row = connection.execute(
-        select(tables.idempotency.c.cohort_id, tables.idempotency.c.fingerprint).where(
-            tables.idempotency.c.key == token_hash(key)
         )
     ).one_or_none()
     return (row[0], row[1]) if row is not None else None

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from course.model import CohortState, Platform
 from course.store import access, cohorts
+from course.store import series as series_store
 from course.store.database import Database
 from integration.scheduling import NewCohort, Refused
 from tests.factories import NOW, make_cohort
@@ -128,8 +129,8 @@ def door(database: Database) -> Door:
     )
     with database.write() as connection:
         cohorts.insert_cohort(connection, make_cohort(series_ref=None), {"carer-1": "join-token"})
-        cohorts.update_series(connection, "cohort-1", Platform.ZOOM, series_ref="81000000001")
-        cohorts.save_invitation(
+        series_store.update_series(connection, "cohort-1", Platform.ZOOM, series_ref="81000000001")
+        series_store.save_invitation(
             connection, "carer-1", Platform.ZOOM, ref="r1", join_url="https://zoom.us/w/1?tk=x"
         )
     return Door(app, app.test_client(), database, office, clock, missing, closed, on_close)

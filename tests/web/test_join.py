@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text, update
 
 from course.model import Platform
-from course.store import cohorts, tables
+from course.store import series as series_store
+from course.store import tables
 from course.store.evidence import read_evidence
 from tests.factories import FIRST, make_cohort
 from tests.web.conftest import Door
@@ -62,7 +63,9 @@ def test_going_on_leads_to_the_stored_link_only(door: Door) -> None:
     assert (answer.status_code, answer.headers["Location"]) == (303, "https://zoom.us/w/1?tk=x")
     for link in ("https://evil.example/", "javascript:alert(1)", "//evil.example"):
         with door.database.write() as connection:
-            cohorts.save_invitation(connection, "carer-1", Platform.ZOOM, ref="r1", join_url=link)
+            series_store.save_invitation(
+                connection, "carer-1", Platform.ZOOM, ref="r1", join_url=link
+            )
         assert door.client.post(PAGE).status_code == 404
 
 

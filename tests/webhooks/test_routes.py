@@ -20,6 +20,7 @@ from sqlalchemy import text
 
 from course.model import Platform
 from course.store import cohorts, watches
+from course.store import series as series_store
 from course.store.database import Database
 from course.store.watches import StoredWatch
 from integration.provider import ProviderError
@@ -104,7 +105,7 @@ def hooks(database: Database) -> Iterator[Hooks]:
         cohorts.insert_cohort(
             connection, make_cohort(platform=Platform.TEAMS, series_ref=None), {"carer-1": "t"}
         )
-        cohorts.update_series(connection, "cohort-1", Platform.TEAMS, series_ref="series")
+        series_store.update_series(connection, "cohort-1", Platform.TEAMS, series_ref="series")
         watches.insert_watch(
             connection,
             StoredWatch(

@@ -13,7 +13,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from course.model import EventKind, Participant, ParticipantEvent, Platform, Source
-from course.store import cohorts, evidence, tables
+from course.store import cohorts, evidence, idempotency, tables
+from course.store import series as series_store
 from course.store.cipher import Cipher, UnreadableField, secret_from_file
 from course.store.database import Database
 from tests.factories import NOW, make_carer, make_cohort
@@ -22,7 +23,7 @@ from tests.factories import NOW, make_carer, make_cohort
 def save_cohort(database: Database) -> None:
     with database.write() as connection:
         cohorts.insert_cohort(connection, make_cohort(series_ref=None), {"carer-1": "token-1"})
-        cohorts.update_series(connection, "cohort-1", Platform.ZOOM, series_ref="81000000001")
+        series_store.update_series(connection, "cohort-1", Platform.ZOOM, series_ref="81000000001")
 
 
 def make_event(key: str = "k1", name: str = "Maya Patel") -> ParticipantEvent:
@@ -92,7 +93,7 @@ def test_a_media_report_that_names_only_the_instance_belongs_to_its_cohort(
 def test_a_naive_datetime_is_refused(database: Database) -> None:
     naive = datetime(2027, 1, 9, 10, 0)  # noqa: DTZ001
     with pytest.raises(Exception, match="naive"), database.write() as connection:
-        cohorts.update_series(connection, "cohort-1", Platform.ZOOM, attempted_at=naive)
+        series_store.update_series(connection, "cohort-1", Platform.ZOOM, attempted_at=naive)
 
 
 def test_writers_that_read_first_lose_no_update(database: Database) -> None:
@@ -152,10 +153,10 @@ def test_an_idempotency_key_stays_bound_to_its_first_cohort(database: Database) 
     with database.write() as connection:
         second = make_cohort(id="cohort-2", carers=(make_carer(id="carer-2"),), series_ref=None)
         cohorts.insert_cohort(connection, second, {"carer-2": "token-2"})
-        first = cohorts.reserve_key(
+        first = idempotency.reserve_key(
             connection, key="a", fingerprint="f1", cohort_id="cohort-1", now=NOW
         )
-        again = cohorts.reserve_key(
+        again = idempotency.reserve_key(
             connection, key="a", fingerprint="f2", cohort_id="cohort-2", now=NOW
         )
     assert first == again == ("cohort-1", "f1")

@@ -1,0 +1,174 @@
+"""One carer, one session: from presence, camera and microphone to a verdict with its reasons.
+
+Each of the three may be met, not met or open. Whatever stays open asks a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from course.connections import Connection
+from course.identity import Identity
+from course.instances import Instance
+from course.intervals import minutes, total
+from course.media import Camera, judge_camera, judge_microphone
+from course.model import (
+    Carer,
+    CarerWeek,
+    RegisterEntry,
+    RegisterState,
+    Rule,
+    Session,
+    SessionState,
+    Source,
+    Verdict,
+)
+from course.presence import Held, Presence, find_presence, remarkable
+
+Found = list[tuple[Instance, Connection]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """One session while its carers are judged."""
+
+    session: Session
+    state: RegisterState
+    entry: RegisterEntry
+    held: Held
+    rule: Rule
+    now: datetime
+
+    def judge(self, carer: Carer, found: Found, how: dict[str, Identity]) -> CarerWeek:
+        """One carer's week from the connections that are theirs."""
+        over = self.state in (RegisterState.PROVISIONAL, RegisterState.CLOSED)
+        presence = find_presence(found, self.held, now=self.now, over=over)
+        connections = [c for _, c in found]
+        camera = judge_camera(connections, presence.counted)
+        week = self._measured(presence, camera, judge_microphone(connections), found, how)
+        why_pending = self._pending(carer, over=over)
+        if why_pending is not None:
+            return replace(week, verdict=Verdict.PENDING, reasons=(why_pending, *week.reasons))
+        verdict, reasons = self._decide(presence, camera, week.microphone)
+        return replace(week, verdict=verdict, reasons=(*reasons, *week.reasons))
+
+    def _pending(self, carer: Carer, *, over: bool) -> str | None:
+        if self.session.state is SessionState.CANCELLED:
+            return "this session was cancelled"
+        if carer.enrolled_at >= self.session.ends_at:
+            return "not enrolled yet"
+        if carer.withdrawn_at is not None and carer.withdrawn_at <= self.session.starts_at:
+            return "withdrawn before this session"
+        if not over:
+            return "still to come" if self.state is RegisterState.SCHEDULED else "being held"
+        return None
+
+    def _measured(
+        self,
+        presence: Presence,
+        camera: Camera,
+        microphone: str,
+        found: Found,
+        how: dict[str, Identity],
+    ) -> CarerWeek:
+        held, counted = total(self.held.spans), presence.counted
+        late = left_early = 0
+        reasons: list[str] = []
+        if counted and self.held.held_from is not None and self.held.held_to is not None:
+            late = int(minutes(counted[0][0] - self.held.held_from))
+            left_early = int(minutes(self.held.held_to - counted[-1][1]))
+            if timedelta(minutes=late) >= self.rule.late_after:
+                reasons.append(f"joined {late} minutes late")
+            if timedelta(minutes=left_early) >= self.rule.late_after and self.state not in (
+                RegisterState.LIVE,
+                RegisterState.SCHEDULED,
+            ):
+                reasons.append(f"left {left_early} minutes before the end")
+        if counted and camera.share is not None:
+            told = (
+                f"camera on for {minutes(camera.on):.0f} of {minutes(camera.present):.0f} minutes"
+            )
+            if minutes(camera.unknown) >= 1:
+                told += f", {minutes(camera.unknown):.0f} without a report"
+            reasons.append(told)
+        reasons += [*remarkable(found, presence), *presence.remarks]
+        sources = {e.source for _, c in found for e in c.events}
+        for who in how.values():
+            if who.link is not None:
+                sources.add(Source.FACILITATOR)
+                reasons.append(f"identified because {who.how}")
+            if who.by_join_page:
+                sources.add(Source.JOIN_PAGE)
+                reasons.append(f"identified by {who.how}")
+        return CarerWeek(
+            week=self.session.week,
+            verdict=Verdict.PENDING,
+            minutes_present=round(minutes(total(counted)), 1),
+            share_present=round(total(counted) / held, 2) if held else None,
+            late_minutes=late,
+            left_early_minutes=left_early,
+            camera=camera.label,
+            camera_share=camera.share,
+            microphone=microphone,
+            intervals=counted,
+            sources=tuple(sorted(sources)),
+            reasons=tuple(dict.fromkeys(reasons)),
+            event_keys=tuple(sorted({e.key for _, c in found for e in c.events})),
+        )
+
+    def _decide(
+        self, presence: Presence, camera: Camera, microphone: str
+    ) -> tuple[Verdict, tuple[str, ...]]:
+        """The verdict from presence, camera and microphone; each may be met, not met or open."""
+        if not self.held.spans:
+            return Verdict.UNDETERMINED, (
+                "no sign that this session was held; it is nobody's absence",
+            )
+        if not presence.possible:
+            return self._not_seen(presence)
+        held = total(self.held.spans)
+        asked = f"the rule asks for {self.rule.presence:.0%}"
+        stayed = (
+            f"present for {minutes(total(presence.counted)):.0f} of {minutes(held):.0f} minutes"
+        )
+        if total(presence.possible) / held < self.rule.presence:
+            return Verdict.PARTIAL, (f"{stayed}; {asked}",)
+        if total(presence.certain) / held < self.rule.presence:
+            return Verdict.UNDETERMINED, (
+                f"present for at least {minutes(total(presence.certain)):.0f} and at most "
+                f"{minutes(total(presence.possible)):.0f} of {minutes(held):.0f} minutes; {asked}",
+            )
+        met = camera.meets(self.rule.camera)
+        if met is False:
+            return Verdict.PARTIAL, (
+                stayed,
+                f"the camera was on too little; the rule asks for {self.rule.camera:.0%}",
+            )
+        if self.rule.microphone == "connected" and microphone == "absent":
+            return Verdict.PARTIAL, (stayed, "no microphone was connected")
+        if met is None:
+            return Verdict.UNDETERMINED, (
+                stayed,
+                "the camera was not reported, so whether it was on a person must say"
+                if camera.share is None
+                else "the camera was reported for too little of the time; a person must say",
+            )
+        return Verdict.ATTENDED, (stayed,)
+
+    def _not_seen(self, presence: Presence) -> tuple[Verdict, tuple[str, ...]]:
+        if presence.waited:
+            return Verdict.UNDETERMINED, (
+                "was in the waiting room and never let in; a person must look",
+            )
+        if self.entry.record_complete:
+            return Verdict.ABSENT, (
+                "not seen in any notification nor in the platform's own record",
+            )
+        if self.state is RegisterState.CLOSED:
+            return Verdict.UNDETERMINED, (
+                "not seen in any notification, and the platform has no record of this session",
+            )
+        return Verdict.UNDETERMINED, (
+            "not seen in any notification; the platform's own record has not come yet",
+        )
