@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 from sandbox.graph_api import GraphStandIn
 from sandbox.graph_errors import GraphError
 from sandbox.scene import Act, Deed, Person, Scene
-from sandbox.zoom_api import ZoomError, ZoomStandIn
+from sandbox.zoom_account import ZoomError, ZoomStandIn
 from sandbox.zoom_stage import ZoomStage
 
 PAGE = """Circle's stand-ins for Zoom and Microsoft Graph. Nothing here reaches either.

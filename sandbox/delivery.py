@@ -33,6 +33,17 @@ class Courier:
     def __init__(self) -> None:
         self._local = threading.local()
 
+    def ask(
+        self, url: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, dict[str, object]]:
+        """POST once; the code and the JSON object that came back, if one did."""
+        try:
+            answer = requests.post(url, data=body, headers=dict(headers), timeout=ANSWER_WITHIN)
+            found = answer.json()
+        except requests.RequestException:
+            return 0, {}
+        return answer.status_code, found if isinstance(found, dict) else {}
+
     def deliver(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """POST until it is answered; the last code, 0 for no answer at all."""
         session: requests.Session | None = getattr(self._local, "session", None)

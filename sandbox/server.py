@@ -16,7 +16,8 @@ from sandbox.control import create_control
 from sandbox.delivery import Courier
 from sandbox.graph_api import create_graph, create_graph_api
 from sandbox.login import create_login
-from sandbox.zoom_api import ZoomStandIn, create_zoom
+from sandbox.zoom_account import ZoomStandIn
+from sandbox.zoom_api import create_zoom
 from sandbox.zoom_stage import ZoomStage
 
 

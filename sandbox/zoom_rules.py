@@ -6,6 +6,7 @@ https://developers.zoom.us/docs/api/meetings/
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -57,9 +58,33 @@ def faults_of_meeting(asked: Mapping[str, Any]) -> list[str]:
         faults.append("duration")
     if asked.get("timezone") not in available_timezones():
         faults.append("timezone")
-    if not isinstance(asked.get("start_time"), str):
+    if not _is_time(asked.get("start_time")):
         faults.append("start_time")
     return faults + _of_recurrence(asked.get("recurrence")) + _of_settings(asked.get("settings"))
+
+
+def _is_time(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def faults_of_series_change(asked: Mapping[str, Any]) -> list[str]:
+    """The fields of a change to a whole series that are wrong. A part of a pattern is refused."""
+    faults = [name for name in asked if name not in MEETING_FIELDS]
+    if "timezone" in asked and asked["timezone"] not in available_timezones():
+        faults.append("timezone")
+    if "start_time" in asked and not _is_time(asked["start_time"]):
+        faults.append("start_time")
+    if "duration" in asked and not _is_int(asked["duration"]):
+        faults.append("duration")
+    if "recurrence" in asked:
+        faults += _of_recurrence(asked["recurrence"])
+    return faults + _of_settings(asked.get("settings"))
 
 
 def _of_recurrence(recurrence: object) -> list[str]:
@@ -107,6 +132,10 @@ def faults_of_occurrence_change(asked: Mapping[str, Any]) -> list[str]:
         faults += [f"settings.{name}" for name in settings if name not in OCCURRENCE_SETTINGS]
     if "duration" in asked and (not _is_int(asked["duration"]) or asked["duration"] < 1):
         faults.append("duration")
+    if "start_time" in asked and not _is_time(asked["start_time"]):
+        faults.append("start_time")
+    if "timezone" in asked and asked["timezone"] not in available_timezones():
+        faults.append("timezone")
     return faults
 
 

@@ -18,10 +18,11 @@ from typing import Any
 
 from sandbox.delivery import Courier, Tally
 from sandbox.scene import Act, Person, Scene
-from sandbox.zoom_api import ZoomError, ZoomStandIn
+from sandbox.zoom_account import ZoomError, ZoomStandIn
 from sandbox.zoom_meetings import Instance, Meeting, zulu
 
 QOS_BATCH = 5  # minutes of quality rows in one notification
+ADMITTED = "meeting.participant_admitted"
 AT_ONCE = 8  # deliveries under way together
 
 
@@ -62,9 +63,10 @@ class ZoomStage:
             uuid_ = self._zoom.account.new_uuid()
         starts = scene.starts_at + timedelta(minutes=scene.opens)
         ends = scene.starts_at + timedelta(minutes=scene.closes)
-        stays, notices = self._perform(scene, meeting, uuid_, starts, ends)
+        stays, waits, notices = self._perform(scene, meeting, uuid_, starts, ends)
         held = Instance(uuid=uuid_, starts_at=starts, ends_at=ends)
         held.rows = [self._row(stay, ends) for stay in stays]
+        held.rows += [self._row(w, ends) | {"status": "in_waiting_room"} for w in waits]
         with self._zoom.lock:
             meeting.instances.append(held)
         tally = Tally()
@@ -79,18 +81,18 @@ class ZoomStage:
         return tally.summary()
 
     def validate(self) -> dict[str, object]:
-        """Send the signed check of the endpoint; whether the answer proves the secret."""
-        token = secrets.token_urlsafe(16)
+        """Send the signed check of the endpoint; whether its answer proves the secret."""
+        token, config = secrets.token_urlsafe(16), self._zoom.config
         body = {"event": "endpoint.url_validation", "payload": {"plainToken": token}}
-        code = self._deliver(
-            _Notice("endpoint.url_validation", self._zoom.clock(), body, lost=False)
-        )
-        return {"answered": code}
+        raw = json.dumps({**body, "event_ts": int(self._zoom.clock().timestamp() * 1000)}).encode()
+        code, answer = self._courier.ask(config.zoom_webhook_url, raw, self._signed(raw))
+        proof = hmac.new(config.zoom_webhook_secret.encode(), token.encode(), hashlib.sha256)
+        return {"answered": code, "proved": answer.get("encryptedToken") == proof.hexdigest()}
 
     def _perform(
         self, scene: Scene, meeting: Meeting, uuid_: str, starts: datetime, ends: datetime
-    ) -> tuple[list[_Stay], list[_Notice]]:
-        """What everybody does, as stays for the record and notices for the webhook."""
+    ) -> tuple[list[_Stay], list[_Stay], list[_Notice]]:
+        """What everybody does: stays and waits for the record, notices for the webhook."""
         about: dict[str, Any] = {
             "uuid": uuid_,
             "id": str(meeting.id),
@@ -103,7 +105,9 @@ class ZoomStage:
         }
         notices = [_Notice("meeting.started", starts, {"object": about}, lost=False)]
         live: dict[tuple[str, str], _Stay] = {}
+        lobby: dict[tuple[str, str], _Stay] = {}
         stays: list[_Stay] = []
+        waits: list[_Stay] = []
         hosts = [
             Act(at=scene.opens, person=key, deed="join")
             for key, person in scene.people.items()
@@ -113,12 +117,20 @@ class ZoomStage:
             at = scene.starts_at + timedelta(minutes=act.at)
             place = (act.person, act.device)
             if act.deed == "wait":
-                waiting = self._arrive(scene.people[act.person], act, at)
+                lobby[place] = waiting = self._arrive(scene.people[act.person], act, at)
                 event = "meeting.participant_joined_waiting_room"
                 notices.append(self._notice(event, about, waiting, at, "date_time", lost=act.lost))
             elif act.deed == "join":
                 live[place] = stay = self._arrive(scene.people[act.person], act, at)
                 stays.append(stay)
+                if place in lobby:  # let in: the same device, so the same connection
+                    waited = lobby.pop(place)
+                    waited.left_at, stay.connection = at, waited.connection
+                    waits.append(waited)
+                    for event in ("meeting.participant_left_waiting_room", ADMITTED):
+                        notices.append(
+                            self._notice(event, about, waited, at, "date_time", lost=act.lost)
+                        )
                 event = "meeting.participant_joined"
                 notices.append(self._notice(event, about, stay, at, "join_time", lost=act.lost))
             elif place not in live:
@@ -146,7 +158,7 @@ class ZoomStage:
             notices.append(self._notice(event, about, stay, ends, "leave_time", lost=False))
         for stay in stays:
             notices += self._media(stay, uuid_)
-        return stays, notices
+        return stays, [*waits, *lobby.values()], notices
 
     def _arrive(self, person: Person, act: Act, at: datetime) -> _Stay:
         return _Stay(
@@ -234,28 +246,26 @@ class ZoomStage:
 
     def _deliver(self, notice: _Notice) -> int:
         config = self._zoom.config
-        payload = {"account_id": config.zoom_account_id, **notice.body}
-        if "payload" in notice.body:
-            payload = notice.body["payload"]
-        body = json.dumps(
-            {
-                "payload": payload,
-                "event_ts": int(notice.at.timestamp() * 1000),
-                "event": notice.event,
-            },
-            ensure_ascii=False,
-        ).encode()
+        told = {
+            "payload": {"account_id": config.zoom_account_id, **notice.body},
+            "event_ts": int(notice.at.timestamp() * 1000),
+            "event": notice.event,
+        }
+        body = json.dumps(told, ensure_ascii=False).encode()
+        return self._courier.deliver(config.zoom_webhook_url, body, self._signed(body))
+
+    def _signed(self, body: bytes) -> dict[str, str]:
+        """The headers that prove a body, over its very bytes and the time of sending."""
         stamp = str(int(self._zoom.clock().timestamp()))
         signed = b"v0:" + stamp.encode() + b":" + body
-        signature = hmac.new(config.zoom_webhook_secret.encode(), signed, hashlib.sha256)
-        headers = {
+        secret = self._zoom.config.zoom_webhook_secret.encode()
+        return {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Zoom Marketplace/1.0a",
-            "x-zm-signature": f"v0={signature.hexdigest()}",
+            "x-zm-signature": f"v0={hmac.new(secret, signed, hashlib.sha256).hexdigest()}",
             "x-zm-request-timestamp": stamp,
             "x-zm-request-id": str(uuid.uuid4()).replace("-", "_"),
         }
-        return self._courier.deliver(config.zoom_webhook_url, body, headers)
 
 
 def _state(states: list[tuple[datetime, bool]], at: datetime) -> bool:
