@@ -163,8 +163,8 @@ def _workflow_database(settings: Settings) -> str:
     return ours
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime]) -> Service:
-    """Build the service from its settings. Raises `SettingsError`."""
+def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str = "") -> Service:
+    """Build the service from its settings; every page shows `notice`. Raises `SettingsError`."""
     logs.configure(settings.log_level)
     try:
         database = open_sealed(**settings.storage())
@@ -249,6 +249,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime]) -> Service:
             clock=clock,
             public_url=settings.public_url,
             allowed_hosts=_allowed_hosts(settings),
+            notice=notice,
         )
     )
     flask.register_blueprint(

@@ -68,20 +68,20 @@ def serve(host: str, port: int, *, with_stand_ins: bool) -> None:
     from demo import beside_stand_ins
 
     with beside_stand_ins(settings.data_dir, service=f"http://{host}:{port}") as (found, where):
-        click.echo(
+        notice = (
             f"No platform is configured: local stand-ins for both are at {where}. "
-            "Nothing here reaches Zoom or Microsoft.",
-            err=True,
+            "Nothing here reaches Zoom or Microsoft."
         )
-        _serve(found, host=host, port=port)
+        click.echo(notice, err=True)
+        _serve(found, host=host, port=port, notice=notice)
 
 
-def _serve(settings: Settings, *, host: str, port: int) -> None:
+def _serve(settings: Settings, *, host: str, port: int, notice: str = "") -> None:
     from app import create_app
     from server import serve as serve_wsgi
 
     try:
-        service = create_app(settings, clock=_now)
+        service = create_app(settings, clock=_now, notice=notice)
     except SettingsError as e:
         raise click.ClickException(f"The settings are not complete. {e}") from e
     service.start()

@@ -8,13 +8,13 @@ https://developers.zoom.us/docs/api/meetings/
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from course.model import ParticipantEvent, Platform
+from course.model import Platform
 from integration.http import Answer
 from integration.provider import (
     Invitation,
@@ -29,10 +29,9 @@ from integration.provider import (
     WatchRequest,
 )
 from integration.zoom_client import ZoomCalls
-from integration.zoom_record import instance_events, participant_events
+from integration.zoom_record import ZoomRecords
+from integration.zoom_values import instant, pages, rows
 
-PAGE = 300
-MOST_PAGES = 100
 RECURRING_FIXED = 8
 WEEKLY = 2
 
@@ -65,6 +64,7 @@ class ZoomProvider:
             monotonic=monotonic,
         )
         self._zoom = self._calls.client
+        self._records = ZoomRecords(self._zoom)
 
     def check_access(self) -> None:
         """Fetch a token."""
@@ -115,7 +115,7 @@ class ZoomProvider:
 
         The list may shorten the agenda, so a meeting with the right topic is read whole.
         """
-        listed = self._pages(
+        listed = pages(
             lambda query: self._zoom.meeting.list(
                 user_id=quote(plan.organiser, safe="@"), type="scheduled", **query
             ),
@@ -215,7 +215,7 @@ class ZoomProvider:
         return _invitation(answer.body, invitee)
 
     def _registrant(self, series: Series, email: str) -> dict[str, Any] | None:
-        rows = self._pages(
+        rows = pages(
             lambda query: self._zoom.meeting.list_registrants(
                 id=series.ref, status="approved", **query
             ),
@@ -246,90 +246,13 @@ class ZoomProvider:
         window_to: datetime,
         known_instances: tuple[str, ...],
     ) -> PlatformRecord:
-        """Every instance that was held in the window, with everybody who was in it.
-
-        By the meeting's number Zoom would report only the latest instance, so each is asked for
-        by its uuid.
-        """
-        uuids = dict.fromkeys(known_instances)
-        for row in self._instances(series):
-            began = _instant(row.get("start_time"))
-            if began is not None and window_from - timedelta(hours=6) <= began <= window_to:
-                uuids[str(row.get("uuid") or "")] = None
-        events: list[ParticipantEvent] = []
-        complete = False
-        for uuid in filter(None, uuids):
-            details = self._details(uuid)
-            rows = list(self._participants(uuid))
-            found = participant_events(
-                rows, series_ref=series.ref, uuid=uuid, host_ref=str(details.get("host_id") or "")
-            )
-            complete = complete or bool(found)
-            if found:
-                events += instance_events(details, series_ref=series.ref, uuid=uuid)
-            events += found
-        return PlatformRecord(events=tuple(events), complete=complete)
-
-    def _instances(self, series: Series) -> list[dict[str, Any]]:
-        try:
-            answer = self._zoom.past_meeting.list(meeting_id=series.ref)
-        except ProviderError as e:
-            if e.gone:
-                return []  # never held, or not yet in Zoom's books
-            raise
-        return _rows(answer.body.get("meetings"))
-
-    def _details(self, uuid: str) -> dict[str, Any]:
-        try:
-            body: dict[str, Any] = self._zoom.past_meeting.get(meeting_id=_twice(uuid)).body
-        except ProviderError as e:
-            if e.permanent:
-                return {}
-            raise
-        return body
-
-    def _participants(self, uuid: str) -> Iterator[dict[str, Any]]:
-        """The report; where the plan has none, the past meeting's list, which says less."""
-        try:
-            yield from list(
-                self._pages(
-                    lambda query: self._zoom.report.get_meeting_participants_report(
-                        id=_twice(uuid), include_fields="registrant_id", **query
-                    ),
-                    "participants",
-                )
-            )
-        except ProviderError as e:
-            if not e.permanent:
-                raise
-            yield from self._past_participants(uuid)
-
-    def _past_participants(self, uuid: str) -> Iterator[dict[str, Any]]:
-        try:
-            yield from list(
-                self._pages(
-                    lambda query: self._zoom.past_meeting.get_participants(
-                        meeting_id=_twice(uuid), **query
-                    ),
-                    "participants",
-                )
-            )
-        except ProviderError as e:
-            if not e.gone:
-                raise
-
-    def _pages(
-        self, ask: Callable[[dict[str, str]], Answer], name: str
-    ) -> Iterator[dict[str, Any]]:
-        """All rows of a paged list. A page's token lives 15 minutes, so pages are asked at once."""
-        query = {"page_size": str(PAGE)}
-        for _ in range(MOST_PAGES):
-            answer = ask(query)
-            yield from _rows(answer.body.get(name))
-            token = answer.body.get("next_page_token")
-            if not isinstance(token, str) or not token:
-                return
-            query = {"page_size": str(PAGE), "next_page_token": token}
+        """Every instance that was held in the window, with everybody who was in it."""
+        return self._records.fetch(
+            series,
+            window_from=window_from,
+            window_to=window_to,
+            known_instances=known_instances,
+        )
 
     def start_watch(self, request: WatchRequest) -> Watch:
         """Zoom needs no subscription per meeting."""
@@ -364,29 +287,10 @@ def _named(occurrence_ref: str) -> str:
     return occurrence_ref
 
 
-def _twice(uuid: str) -> str:
-    """Uuids hold "/" and "=": encoded twice, since Zoom decodes the path before it is routed."""
-    return quote(quote(uuid, safe=""), safe="")
-
-
-def _rows(value: object) -> list[dict[str, Any]]:
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-
-
-def _instant(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-
-
 def _occurrences(value: object) -> tuple[Occurrence, ...]:
     found = []
-    for row in _rows(value):
-        begins, minutes = _instant(row.get("start_time")), row.get("duration")
+    for row in rows(value):
+        begins, minutes = instant(row.get("start_time")), row.get("duration")
         if row.get("status") == "deleted" or begins is None or not isinstance(minutes, int):
             continue
         found.append(

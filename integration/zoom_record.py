@@ -6,11 +6,14 @@ https://developers.zoom.us/docs/api/meetings/#tag/reports
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from course.model import EventKind, Participant, ParticipantEvent, Platform, Role, Source
+from integration.provider import PlatformRecord, ProviderError, Series
+from integration.zoom_client import PooledZoomClient
+from integration.zoom_values import instant, pages, rows, twice
 
 
 def _key(*parts: object) -> str:
@@ -26,12 +29,95 @@ def _text(row: Mapping[str, Any], *names: str) -> str:
     return ""
 
 
-def _instant(row: Mapping[str, Any], name: str) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(str(row.get(name)))
-    except ValueError:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+def _at(row: Mapping[str, Any], name: str) -> datetime | None:
+    return instant(row.get(name))
+
+
+class ZoomRecords:
+    """Fetches what Zoom recorded of a series' held instances."""
+
+    def __init__(self, zoom: PooledZoomClient) -> None:
+        self._zoom = zoom
+
+    def fetch(
+        self,
+        series: Series,
+        *,
+        window_from: datetime,
+        window_to: datetime,
+        known_instances: tuple[str, ...],
+    ) -> PlatformRecord:
+        """Every instance that was held in the window, with everybody who was in it.
+
+        By the meeting's number Zoom would report only the latest instance, so each is asked for
+        by its uuid.
+        """
+        uuids = dict.fromkeys(known_instances)
+        for row in self._instances(series):
+            began = instant(row.get("start_time"))
+            if began is not None and window_from - timedelta(hours=6) <= began <= window_to:
+                uuids[str(row.get("uuid") or "")] = None
+        events: list[ParticipantEvent] = []
+        complete = False
+        for uuid in filter(None, uuids):
+            details = self._details(uuid)
+            rows = list(self._participants(uuid))
+            found = participant_events(
+                rows, series_ref=series.ref, uuid=uuid, host_ref=str(details.get("host_id") or "")
+            )
+            complete = complete or bool(found)
+            if found:
+                events += instance_events(details, series_ref=series.ref, uuid=uuid)
+            events += found
+        return PlatformRecord(events=tuple(events), complete=complete)
+
+    def _instances(self, series: Series) -> list[dict[str, Any]]:
+        try:
+            answer = self._zoom.past_meeting.list(meeting_id=series.ref)
+        except ProviderError as e:
+            if e.gone:
+                return []  # never held, or not yet in Zoom's books
+            raise
+        return rows(answer.body.get("meetings"))
+
+    def _details(self, uuid: str) -> dict[str, Any]:
+        try:
+            body: dict[str, Any] = self._zoom.past_meeting.get(meeting_id=twice(uuid)).body
+        except ProviderError as e:
+            if e.permanent:
+                return {}
+            raise
+        return body
+
+    def _participants(self, uuid: str) -> Iterator[dict[str, Any]]:
+        """The report; where the plan has none, the past meeting's list, which says less."""
+        try:
+            yield from list(
+                pages(
+                    lambda query: self._zoom.report.get_meeting_participants_report(
+                        id=twice(uuid), include_fields="registrant_id", **query
+                    ),
+                    "participants",
+                )
+            )
+        except ProviderError as e:
+            if not e.permanent:
+                raise
+            yield from self._past_participants(uuid)
+
+    def _past_participants(self, uuid: str) -> Iterator[dict[str, Any]]:
+        try:
+            yield from list(
+                pages(
+                    lambda query: self._zoom.past_meeting.get_participants(
+                        meeting_id=twice(uuid), **query
+                    ),
+                    "participants",
+                )
+            )
+        except ProviderError as e:
+            if not e.gone:
+                raise
 
 
 def instance_events(
@@ -43,7 +129,7 @@ def instance_events(
         (EventKind.INSTANCE_STARTED, "start_time"),
         (EventKind.INSTANCE_ENDED, "end_time"),
     ):
-        at = _instant(details, name)
+        at = _at(details, name)
         if at is not None:
             found.append(
                 ParticipantEvent(
@@ -68,7 +154,7 @@ def participant_events(
     """
     found = []
     for row in rows:
-        begins, ends = _instant(row, "join_time"), _instant(row, "leave_time")
+        begins, ends = _at(row, "join_time"), _at(row, "leave_time")
         if begins is None or ends is None or begins >= ends:
             continue
         waiting = row.get("status") == "in_waiting_room"

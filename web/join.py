@@ -44,8 +44,12 @@ def create_join_page(
     clock: Callable[[], datetime],
     public_url: str,
     allowed_hosts: Callable[[str], bool],
+    notice: str,
 ) -> Blueprint:
-    """`/join/{token}` and the style sheet. `allowed_hosts` says where a stored link may lead."""
+    """`/join/{token}` and the style sheet.
+
+    `allowed_hosts` says where a stored link may lead; `notice` stands on top of every page.
+    """
     here = Path(__file__).parent
     routes = Blueprint("join", __name__, template_folder=str(here / "templates"))
 
@@ -77,7 +81,9 @@ def create_join_page(
             evidence.save_events(connection, [event])
 
     def page(name: str, code: int = 200, **values: object) -> Response:
-        answer = Response(render_template(name, **values), code, mimetype="text/html")
+        answer = Response(
+            render_template(name, notice=notice, **values), code, mimetype="text/html"
+        )
         parts = urlsplit(public_url)
         answer.headers["Content-Security-Policy"] = POLICY.format(
             own=f"{parts.scheme}://{parts.netloc}"

@@ -49,10 +49,10 @@ def schedule_table(cohort: dict[str, Any], *, timezone: str) -> str:
     ]
     for session in cohort["sessions"]:
         starts, ends = _local(session["starts_at"], zone), _local(session["ends_at"], zone)
-        lines.append(
-            f"{session['week']:>4}  {starts:%a %d %b %Y}  {starts:%H:%M}-{ends:%H:%M}  "
-            f"{_shorten(session['topic'], WIDTH - 36)}"
-        )
+        when = f"{session['week']:>4}  {starts:%a %d %b %Y}  {starts:%H:%M}-{ends:%H:%M}  "
+        topic = textwrap.wrap(session["topic"], WIDTH - len(when)) or [""]
+        lines.append(when + topic[0])
+        lines += [" " * len(when) + more for more in topic[1:]]
     return "\n".join(lines)
 
 

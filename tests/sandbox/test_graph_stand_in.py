@@ -14,7 +14,6 @@ import responses
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from flask.testing import FlaskClient
 from jwt import PyJWKSet
 
 from sandbox.config import SandboxConfig
@@ -50,7 +49,7 @@ class Graph:
 
     def __init__(self, config: SandboxConfig = CONFIG) -> None:
         self.clock = FakeClock(NOW)
-        self.client: FlaskClient = create_sandbox(config, clock=self.clock).test_client()
+        self.client: Any = create_sandbox(config, clock=self.clock).test_client()
         form = {
             "grant_type": "client_credentials",
             "client_id": config.teams_client_id,
@@ -58,7 +57,8 @@ class Graph:
             "scope": "https://graph.microsoft.com/.default",
         }
         path = f"/login/{config.teams_tenant_id}/oauth2/v2.0/token"
-        self.token = self.client.post(path, data=form).json["access_token"]
+        answer: Any = self.client.post(path, data=form)
+        self.token = answer.json["access_token"]
         self.user = f"/users/{config.teams_host_id}"
 
     def call(self, method: str, path: str, body: Any = None, version: str = "v1.0") -> Any:
@@ -221,10 +221,10 @@ def test_a_scene_is_told_so_that_only_the_subscriber_can_read_it() -> None:
     keys = PyJWKSet.from_dict(graph.client.get("/login/common/discovery/v2.0/keys").json)
     seen = set()
     for call in responses.calls:
-        body = json.loads(call.request.body)
+        body = json.loads(call.request.body or "")
         verify_tokens(
             body["validationTokens"],
-            keys={key.key_id: key for key in keys.keys},
+            keys={str(key.key_id): key for key in keys.keys},
             audience=CONFIG.teams_client_id,
             tenant_id=CONFIG.teams_tenant_id,
             now=datetime.now(UTC),

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from flask.testing import FlaskClient
 
 from sandbox.config import ZOOM_SCOPES, SandboxConfig
 from sandbox.server import create_sandbox
@@ -38,7 +37,7 @@ class Zoom:
 
     def __init__(self, config: SandboxConfig = CONFIG) -> None:
         self.clock = FakeClock(datetime(2027, 1, 4, 9, tzinfo=UTC))
-        self.client: FlaskClient = create_sandbox(config, clock=self.clock).test_client()
+        self.client: Any = create_sandbox(config, clock=self.clock).test_client()
         self.token = self.sign_in(config.zoom_client_secret).json["access_token"]
 
     def sign_in(self, secret: str) -> Any:
@@ -202,7 +201,13 @@ def test_a_scene_is_told_with_good_signatures_and_its_record_knows_what_was_lost
 
 def test_an_odd_scene_says_what_is_odd() -> None:
     zoom = Zoom()
-    for body in ([], {"colour": 1}, {"starts_at": "soon"}, {"starts_at": "2027-01-01T10:00:00"}):
+    odd: list[Any] = [
+        [],
+        {"colour": 1},
+        {"starts_at": "soon"},
+        {"starts_at": "2027-01-01T10:00:00"},
+    ]
+    for body in odd:
         answer = zoom.client.post("/control/zoom/scenes", json=body)
         assert answer.status_code == 400
         assert answer.json["error"]

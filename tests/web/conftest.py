@@ -125,7 +125,13 @@ def door(database: Database) -> Door:
     )
     allowed: Callable[[str], bool] = lambda host: host == "zoom.us"  # noqa: E731
     app.register_blueprint(
-        create_join_page(database=database, clock=clock, public_url=PUBLIC, allowed_hosts=allowed)
+        create_join_page(
+            database=database,
+            clock=clock,
+            public_url=PUBLIC,
+            allowed_hosts=allowed,
+            notice="A notice",
+        )
     )
     with database.write() as connection:
         cohorts.insert_cohort(connection, make_cohort(series_ref=None), {"carer-1": "join-token"})

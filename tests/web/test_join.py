@@ -25,7 +25,13 @@ def openings(door: Door) -> int:
 def test_the_page_says_when_under_which_name_and_what_is_kept(door: Door) -> None:
     page = door.client.get(PAGE)
     assert page.status_code == 200
-    for words in ("Saturday 9 January 2027", "10:00 to 10:30", "Maya Patel", "never record"):
+    for words in (
+        "A notice",
+        "Saturday 9 January 2027",
+        "10:00 to 10:30",
+        "Maya Patel",
+        "never record",
+    ):
         assert words in page.text
     assert "zoom.us" not in page.text
 

@@ -1,0 +1,44 @@
+"""Zoom's values and pages, as all of Zoom's files read and write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from integration.http import Answer
+
+PAGE = 300
+MOST_PAGES = 100
+
+
+def twice(uuid: str) -> str:
+    """Uuids hold "/" and "=": encoded twice, since Zoom decodes the path before it is routed."""
+    return quote(quote(uuid, safe=""), safe="")
+
+
+def rows(value: object) -> list[dict[str, Any]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def instant(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def pages(ask: Callable[[dict[str, str]], Answer], name: str) -> Iterator[dict[str, Any]]:
+    """All rows of a paged list. A page's token lives 15 minutes, so pages are asked at once."""
+    query = {"page_size": str(PAGE)}
+    for _ in range(MOST_PAGES):
+        answer = ask(query)
+        yield from rows(answer.body.get(name))
+        token = answer.body.get("next_page_token")
+        if not isinstance(token, str) or not token:
+            return
+        query = {"page_size": str(PAGE), "next_page_token": token}
