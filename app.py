@@ -149,10 +149,8 @@ class Service:
         self.started.append(self.clock())
 
     def stop(self) -> None:
-        """Store what is waiting, stop the engine; unfinished work goes on at the next start."""
+        """Store what is waiting. Workflows need no farewell: they go on at the next start."""
         self.inbox.close()
-        DBOS.destroy()
-        self.database.close()
 
 
 def _workflow_database(settings: Settings) -> str:
@@ -211,7 +209,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
     )
     teams_reader = None
     if teams:
-        keys = SigningKeys(login_url=teams.login_url, jwks_url=teams.jwks_url)
+        keys = SigningKeys(
+            login_url=teams.login_url, tenant_id=teams.tenant_id, jwks_url=teams.jwks_url
+        )
         teams_reader = TeamsReader(
             database=database,
             audience=teams.client_id,

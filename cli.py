@@ -7,6 +7,7 @@ not wait seconds for libraries that it does not use.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -62,9 +63,17 @@ def main() -> None:
 def serve(host: str, port: int, *, with_stand_ins: bool) -> None:
     """Run the service until SIGTERM; ready when /readyz answers 200."""
     settings = _settings()
-    if not with_stand_ins or settings.zoom or settings.teams:
+    if with_stand_ins and not settings.zoom and not settings.teams:
+        _serve_beside_stand_ins(settings, host=host, port=port)
+    else:
         _serve(settings, host=host, port=port)
-        return
+    # A workflow may be waiting for minutes in a thread of its own, and Python would wait for it.
+    # Its finished steps are recorded; it goes on at the next start, as after a power cut.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _serve_beside_stand_ins(settings: Settings, *, host: str, port: int) -> None:
     from demo import beside_stand_ins
 
     with beside_stand_ins(settings.data_dir, service=f"http://{host}:{port}") as (found, where):

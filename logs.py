@@ -102,4 +102,5 @@ def configure(level: str) -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
-        library.setLevel(logging.WARNING)
+        # urllib3 warns with whole addresses at every retry, which our own steps tell better.
+        library.setLevel(logging.ERROR if name == "urllib3" else logging.WARNING)

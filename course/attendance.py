@@ -122,10 +122,12 @@ class Judge:
             return RegisterState.SCHEDULED
         if self._now < session.starts_at - OPEN_BEFORE and not instances:
             return RegisterState.SCHEDULED
-        ended = instances and all(i.ended_at is not None for i in instances)
-        if self._now < session.ends_at + OVER_AFTER and not (
-            ended and self._now >= session.starts_at
-        ):
+        ends = [i.ended_at for i in instances if i.ended_at is not None]
+        # A rehearsal that ended before the planned start does not end the session.
+        ended = len(ends) == len(instances) and max(ends, default=session.starts_at)
+        if ended and ended > session.starts_at:
+            return RegisterState.PROVISIONAL
+        if self._now < session.ends_at + OVER_AFTER:
             return RegisterState.LIVE
         return RegisterState.PROVISIONAL
 

@@ -24,6 +24,9 @@ WINDOW_AFTER = timedelta(minutes=120)
 # How long after a session's end its record is asked for again; it may come a day later.
 TRIES = tuple(timedelta(minutes=m) for m in (5, 10, 20, 40, 120, 360, 720, 1440, 2160, 2880))
 
+MISSED_FOR = timedelta(days=3)  # a service that was down for a weekend still makes its last try
+UNHELD = (RegisterState.SCHEDULED, RegisterState.LIVE)
+
 log = structlog.get_logger(__name__)
 
 
@@ -54,11 +57,13 @@ class Reconciliation:
         """
         cohort, session = self._find(cohort_id, week)
         now = self._clock()
-        if now < session.starts_at:
-            raise NotYet("This session has not begun. Close its register when it is over.")
-        if now < session.ends_at and self._live(cohort, week, now):
+        if session.starts_at <= now and self._state(cohort, week, now) is RegisterState.LIVE:
             raise NotYet("This session is being held. Close its register when it is over.")
         complete = self._fetch(cohort, session)
+        # Facts are judged by their own times: whatever the clock says, a record of a session that
+        # was held and ended closes its register, and nothing else does before its time.
+        if now < session.ends_at and self._state(cohort, week, now) in UNHELD:
+            raise NotYet("This session is not over. Close its register when it is.")
         self._close(cohort, session, complete=complete, actor=actor)
 
     def reconcile_due(self) -> int:
@@ -69,7 +74,9 @@ class Reconciliation:
         """
         now, closed = self._clock(), 0
         with self._database.read() as connection:
-            everything = cohorts.held_since(connection, since=now - TRIES[-1], until=now)
+            everything = cohorts.held_since(
+                connection, since=now - TRIES[-1] - MISSED_FOR, until=now
+            )
         for cohort_id, week in everything:
             try:
                 closed += self._reconcile(cohort_id, week, now)
@@ -163,12 +170,10 @@ class Reconciliation:
             )
         log.info("register_closed", cohort=cohort.id, week=session.week, complete=complete)
 
-    def _live(self, cohort: Cohort, week: int, now: datetime) -> bool:
+    def _state(self, cohort: Cohort, week: int, now: datetime) -> RegisterState:
         with self._database.read() as connection:
             report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
-        return any(
-            r.session.week == week and r.state is RegisterState.LIVE for r in report.registers
-        )
+        return next(r.state for r in report.registers if r.session.week == week)
 
     def _find(self, cohort_id: str, week: int) -> tuple[Cohort, Session]:
         with self._database.read() as connection:

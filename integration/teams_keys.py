@@ -21,6 +21,7 @@ from jwt.exceptions import PyJWTError
 
 from integration.provider import ProviderError
 
+METADATA = "v2.0/.well-known/openid-configuration"
 MICROSOFT = "https://login.microsoftonline.com"
 TIMEOUT = (3.05, 5)
 REFRESH_AFTER = 60.0  # seconds between two fetches
@@ -36,10 +37,12 @@ class SigningKeys:
         self,
         *,
         login_url: str,
+        tenant_id: str,
         jwks_url: str | None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._login_url = login_url
+        self._tenants = ("common", tenant_id)
         self._jwks_url = jwks_url
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -70,7 +73,7 @@ class SigningKeys:
     def _fetch(self) -> dict[str, Any]:
         address = self._jwks_url
         if address is None:
-            metadata = self._get(f"{self._login_url}/common/v2.0/.well-known/openid-configuration")
+            metadata = self._metadata()
             # The metadata names Microsoft's own host; the login service may stand elsewhere.
             address = str(metadata.get("jwks_uri", "")).replace(MICROSOFT, self._login_url, 1)
             parts, login = urlsplit(address), urlsplit(self._login_url)
@@ -87,6 +90,13 @@ class SigningKeys:
                 "The login service's signing keys are not readable.", permanent=False
             ) from e
         return {key.key_id: key for key in found.keys if isinstance(key, PyJWK) and key.key_id}
+
+    def _metadata(self) -> dict[str, Any]:
+        """The keys are the same for every tenant; not every login service knows "common"."""
+        try:
+            return self._get(f"{self._login_url}/{self._tenants[0]}/{METADATA}")
+        except ProviderError:
+            return self._get(f"{self._login_url}/{self._tenants[1]}/{METADATA}")
 
     def _get(self, address: str) -> dict[str, Any]:
         try:

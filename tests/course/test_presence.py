@@ -161,6 +161,13 @@ def test_before_during_and_after_the_register_says_how_final_it_is() -> None:
     assert register(events, closed=True).state is RegisterState.CLOSED
 
 
+def test_a_session_that_was_ended_is_over_by_its_own_facts_and_a_rehearsal_is_not() -> None:
+    early = at(-10)
+    assert register([*held(), *stay(0, 120)], now=early).state is RegisterState.PROVISIONAL
+    rehearsal = [*held(-25, -15), *stay(-25, -15)]
+    assert register(rehearsal, now=early).state is RegisterState.LIVE
+
+
 def test_missing_evidence_is_never_absence() -> None:
     assert week([]).verdict is Verdict.UNDETERMINED
     assert week([*held()]).verdict is Verdict.UNDETERMINED

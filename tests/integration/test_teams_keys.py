@@ -35,7 +35,7 @@ class Ticking:
 @responses.activate
 def test_keys_are_fetched_once_and_again_for_an_unknown_one_but_not_at_once() -> None:
     ticking = Ticking()
-    keys = SigningKeys(login_url=LOGIN, jwks_url=None, monotonic=ticking)
+    keys = SigningKeys(login_url=LOGIN, tenant_id="t", jwks_url=None, monotonic=ticking)
     responses.get(METADATA, json={"jwks_uri": JWKS})
     first = responses.get(JWKS, json={"keys": [jwk(KEY, "k1")]})
     assert set(keys.current()) == {"k1"}
@@ -49,7 +49,7 @@ def test_keys_are_fetched_once_and_again_for_an_unknown_one_but_not_at_once() ->
 @responses.activate
 def test_unreachable_keys_are_passing_trouble_and_known_ones_stay_good() -> None:
     ticking = Ticking()
-    keys = SigningKeys(login_url=LOGIN, jwks_url=JWKS, monotonic=ticking)
+    keys = SigningKeys(login_url=LOGIN, tenant_id="t", jwks_url=JWKS, monotonic=ticking)
     responses.get(JWKS, status=503)
     with pytest.raises(ProviderError) as error:
         keys.current()
@@ -66,4 +66,4 @@ def test_unreachable_keys_are_passing_trouble_and_known_ones_stay_good() -> None
 def test_keys_at_an_unsafe_address_are_not_fetched() -> None:
     responses.get(METADATA, json={"jwks_uri": "http://evil.example/keys"})
     with pytest.raises(ProviderError, match="TEAMS_JWKS_URL"):
-        SigningKeys(login_url=LOGIN, jwks_url=None).current()
+        SigningKeys(login_url=LOGIN, tenant_id="t", jwks_url=None).current()

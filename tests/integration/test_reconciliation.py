@@ -1,0 +1,148 @@
+"""After a session: the platform's own record closes the register, and silence proves nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from course.model import (
+    CarerWeek,
+    EventKind,
+    Participant,
+    ParticipantEvent,
+    Platform,
+    RegisterState,
+    Source,
+    Verdict,
+)
+from course.reports import build_report
+from course.store import cohorts, evidence
+from course.store import series as series_store
+from course.store.database import Database
+from integration.provider import PlatformRecord, ProviderError
+from integration.reconciliation import NotYet, Reconciliation
+from tests.factories import FIRST, make_carer, make_cohort
+from tests.fakes import FakeClock, FakeProvider
+
+OVER = FIRST + timedelta(hours=1)
+
+
+class Desk:
+    """A cohort of two carers, each a household, with a fake platform behind it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.provider = FakeProvider()
+        self.clock = FakeClock(OVER)
+        self.reconciliation = Reconciliation(
+            database=database, providers={Platform.ZOOM: self.provider}, clock=self.clock
+        )
+        zoe = make_carer(id="carer-2", name="Zoe Ash", household="H2", email="zoe@example.com")
+        cohort = make_cohort(series_ref=None, carers=(make_carer(), zoe))
+        with database.write() as connection:
+            cohorts.insert_cohort(connection, cohort, {"carer-1": "t1", "carer-2": "t2"})
+            series_store.update_series(connection, cohort.id, Platform.ZOOM, series_ref="9")
+            for number in (1, 2):
+                series_store.save_invitation(
+                    connection, f"carer-{number}", Platform.ZOOM, ref=f"r{number}", join_url="u"
+                )
+
+    def recorded(self, invitation: str) -> None:
+        """The platform's record now shows that person for the whole first session."""
+        stay = ParticipantEvent(
+            key=f"row-{invitation}",
+            platform=Platform.ZOOM,
+            kind=EventKind.STAY,
+            occurred_at=FIRST,
+            until_at=FIRST + timedelta(minutes=30),
+            source=Source.PLATFORM_RECORD,
+            series_ref="9",
+            instance_ref="u",
+            connection_ref=f"c-{invitation}",
+            participant=Participant(invitation_ref=invitation),
+        )
+        self.provider.record = PlatformRecord(events=(stay,), complete=True)
+
+    def week(self, carer: str) -> tuple[RegisterState, CarerWeek]:
+        with self.database.read() as connection:
+            cohort = cohorts.read_cohort(connection, "cohort-1")
+            assert cohort is not None
+            found = evidence.read_evidence(connection, cohort)
+        register = build_report(cohort, found, now=self.clock()).registers[0]
+        return register.state, register.weeks[carer]
+
+
+@pytest.fixture
+def desk(database: Database) -> Desk:
+    return Desk(database)
+
+
+def test_a_complete_record_closes_the_register_and_proves_absence(desk: Desk) -> None:
+    desk.recorded("r1")
+    desk.reconciliation.close("cohort-1", 1, actor="Ann")
+    assert desk.week("carer-1")[0] is RegisterState.CLOSED
+    assert desk.week("carer-1")[1].minutes_present == 30
+    assert desk.week("carer-2")[1].verdict is Verdict.ABSENT
+
+
+def test_an_empty_record_closes_on_a_persons_word_and_proves_nothing(desk: Desk) -> None:
+    desk.reconciliation.close("cohort-1", 1, actor="Ann")
+    state, week = desk.week("carer-2")
+    assert (state, week.verdict) == (RegisterState.CLOSED, Verdict.UNDETERMINED)
+
+
+def test_closing_twice_changes_nothing(desk: Desk) -> None:
+    desk.recorded("r1")
+    desk.reconciliation.close("cohort-1", 1, actor="Ann")
+    before = desk.week("carer-1")
+    desk.reconciliation.close("cohort-1", 1, actor="Ann")
+    assert desk.week("carer-1") == before
+
+
+def test_late_evidence_after_closing_is_still_counted(desk: Desk) -> None:
+    desk.reconciliation.close("cohort-1", 1, actor="Ann")
+    desk.recorded("r2")
+    desk.reconciliation.close("cohort-1", 1, actor="Ann")
+    assert desk.week("carer-2")[1].minutes_present == 30
+
+
+def test_a_register_is_not_closed_before_its_session(desk: Desk) -> None:
+    desk.clock.now = FIRST - timedelta(days=1)
+    with pytest.raises(NotYet):
+        desk.reconciliation.close("cohort-1", 1, actor="Ann")
+    desk.clock.now = FIRST + timedelta(minutes=10)
+    with pytest.raises(NotYet):
+        desk.reconciliation.close("cohort-1", 1, actor="Ann")
+
+
+def test_a_platform_that_cannot_be_asked_leaves_the_register_open(desk: Desk) -> None:
+    trouble = ProviderError("Zoom does not answer.", permanent=False)
+    desk.provider.trouble.append(("fetch_record", trouble))
+    with pytest.raises(ProviderError):
+        desk.reconciliation.close("cohort-1", 1, actor="Ann")
+    assert desk.week("carer-1")[0] is not RegisterState.CLOSED
+
+
+def test_the_record_is_asked_for_at_growing_intervals_until_it_comes(desk: Desk) -> None:
+    desk.clock.now = FIRST + timedelta(minutes=32)
+    assert desk.reconciliation.reconcile_due() == 0
+    assert desk.provider.calls == []  # five minutes after the end at the earliest
+    for minutes, asked in ((36, 1), (37, 1), (41, 2), (44, 2), (51, 3)):
+        desk.clock.now = FIRST + timedelta(minutes=minutes)
+        desk.reconciliation.reconcile_due()
+        assert desk.provider.calls.count("fetch_record") == asked, minutes
+    desk.recorded("r1")
+    desk.clock.now = FIRST + timedelta(hours=3)
+    assert desk.reconciliation.reconcile_due() == 1
+    assert desk.week("carer-1")[0] is RegisterState.CLOSED
+    assert desk.reconciliation.reconcile_due() == 0
+
+
+def test_after_two_days_without_a_record_a_person_is_asked(desk: Desk) -> None:
+    desk.clock.now = FIRST + timedelta(minutes=30) + timedelta(hours=48)
+    desk.reconciliation.reconcile_due()
+    with desk.database.read() as connection:
+        entry = evidence.read_register(connection, "cohort-1", 1)
+    assert entry.closed_at is None
+    assert "A person must settle" in (entry.problem or "")
