@@ -197,7 +197,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         clock=clock,
     )
     reconciliation = Reconciliation(database=database, providers=providers, clock=clock)
-    inbox = Inbox(database)
+    metrics = Metrics()
+    inbox = Inbox(database, committed=metrics.committed)
     zoom_reader = (
         ZoomReader(
             secrets=zoom.webhook_secrets,
@@ -220,7 +221,6 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             private_keys={certificate.ref: certificate.key},
         )
     started: list[datetime] = []
-    metrics = Metrics()
 
     def close_register(cohort_id: str, week: int, actor: str) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from flask import Blueprint, Response, jsonify
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from course.model import CohortState, Platform
@@ -25,6 +25,18 @@ class Metrics:
             ["platform", "outcome"],
             registry=self.registry,
         )
+        self.deliveries = Counter(
+            "circle_deliveries_committed",
+            "Deliveries in the database, new and repeated",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.commits = Histogram(
+            "circle_commit_deliveries",
+            "Deliveries that shared a commit",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+            registry=self.registry,
+        )
         self.stored = Gauge(
             "circle_notifications_stored",
             "Stored notifications by state",
@@ -42,6 +54,12 @@ class Metrics:
             "Cohorts whose opening or timetable needs a person",
             registry=self.registry,
         )
+
+    def committed(self, new: int, repeated: int) -> None:
+        """Count one commit of the inbox."""
+        self.deliveries.labels(kind="new").inc(new)
+        self.deliveries.labels(kind="repeated").inc(repeated)
+        self.commits.observe(new + repeated)
 
 
 def create_health(

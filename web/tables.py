@@ -117,8 +117,11 @@ def _registers(sessions: Sequence[dict[str, Any]]) -> str:
     unclosed = [s for s in sessions if s["register"] != "closed"]
     if not unclosed:
         return "All registers are closed."
-    told = ", ".join(f"week {s['week']} {s['register']}" for s in unclosed)
-    return "\n".join(_wrap(f"Not final yet: {told}.", indent=""))
+    weeks: dict[str, list[str]] = {}
+    for session in unclosed:
+        weeks.setdefault(session["register"], []).append(str(session["week"]))
+    told = "; ".join(f"{state}: week {', '.join(found)}" for state, found in weeks.items())
+    return "\n".join(_wrap(f"Not final yet. Register {told}.", indent=""))
 
 
 def _wrap(text: str, *, indent: str = "  ") -> list[str]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from course.model import ParticipantEvent
 from course.store.database import Database
-from course.store.evidence import Notification, save_events, save_notification
+from course.store.evidence import Notification, save_events, save_notifications
 
 PATIENCE = 2.5  # seconds; Zoom waits 3 s for an answer
 BATCH = 512
@@ -40,28 +40,30 @@ class Delivery:
 class _Waiting:
     deliveries: Sequence[Delivery]
     done: threading.Event = field(default_factory=threading.Event)
-    new: int = 0
     error: Exception | None = None
 
 
 class Inbox:
     """Stores deliveries durably, many to a commit. Thread-safe."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, *, committed: Callable[[int, int], None] = lambda _new, _old: None
+    ) -> None:
+        """`committed` hears of every commit: how many deliveries were new, how many repeated."""
         self._database = database
+        self._committed = committed
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, daemon=True, name="inbox writer")
         self._writer.start()
 
-    def accept(self, deliveries: Sequence[Delivery]) -> int:
-        """Store them; how many were new. Returns after the commit. Raises `NotStored`."""
+    def accept(self, deliveries: Sequence[Delivery]) -> None:
+        """Store them, or find them stored. Returns after the commit. Raises `NotStored`."""
         waiting = _Waiting(deliveries)
         self._queue.put(waiting)
         if not waiting.done.wait(PATIENCE):
             raise NotStored("the database did not confirm in time")
         if waiting.error is not None:
             raise NotStored("the database refused") from waiting.error
-        return waiting.new
 
     def close(self) -> None:
         """Store what is waiting and stop."""
@@ -87,12 +89,11 @@ class Inbox:
     def _commit(self, batch: list[_Waiting]) -> None:
         """Store a batch and wake everybody in it, whatever happens: this thread must not die."""
         try:
+            deliveries = [d for waiting in batch for d in waiting.deliveries]
             with self._database.write() as connection:
-                for waiting in batch:
-                    waiting.new = 0
-                    for delivery in waiting.deliveries:
-                        waiting.new += save_notification(connection, delivery.notification)
-                        save_events(connection, delivery.events)
+                new = save_notifications(connection, [d.notification for d in deliveries])
+                save_events(connection, [event for d in deliveries for event in d.events])
+            self._committed(new, len(deliveries) - new)
         except Exception as e:
             if len(batch) > 1:
                 for waiting in batch:  # one bad delivery must not take the others with it

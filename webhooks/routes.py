@@ -98,8 +98,8 @@ def create_webhooks(
         if delivery is None:
             count(Platform.ZOOM, "other_account")
             return Response(status=204)
-        new = inbox.accept([delivery])
-        count(Platform.ZOOM, "accepted" if new else "repeated")
+        inbox.accept([delivery])
+        count(Platform.ZOOM, "accepted")
         return jsonify(answer) if answer is not None else Response(status=204)
 
     @routes.post("/teams")
@@ -123,9 +123,8 @@ def create_webhooks(
         for reason in dropped:
             count(Platform.TEAMS, reason)
         if deliveries:
-            new = inbox.accept(deliveries)
-            counted.labels(platform="teams", outcome="accepted").inc(new)
-            counted.labels(platform="teams", outcome="repeated").inc(len(deliveries) - new)
+            inbox.accept(deliveries)
+            counted.labels(platform="teams", outcome="accepted").inc(len(deliveries))
         return Response(status=202)
 
     @routes.post("/teams/lifecycle")

@@ -50,10 +50,16 @@ class Notification:
     attempts: int = 0
 
 
-def save_notification(connection: Connection, notification: Notification) -> bool:
-    """Store it once; False when it is there already."""
-    row = {**asdict(notification), "platform": notification.platform.value}
-    return bool(insert_new(connection, tables.notification, [row]))
+def save_notifications(connection: Connection, notifications: Sequence[Notification]) -> int:
+    """Store each once; how many were new."""
+    rows = [
+        {name: getattr(n, name) for name in _COLUMNS} | {"platform": n.platform.value}
+        for n in notifications
+    ]
+    return insert_new(connection, tables.notification, rows)
+
+
+_COLUMNS = tuple(Notification.__dataclass_fields__)
 
 
 def waiting_notifications(connection: Connection, *, limit: int = 100) -> list[Notification]:
@@ -120,8 +126,12 @@ def _event_row(event: ParticipantEvent) -> dict[str, Any]:
         "level": event.level.value if event.level else None,
         "carer_id": event.carer_id,
         "notification_id": event.notification_id,
-        "participant": asdict(event.participant) if event.participant else None,
+        "participant": _participant_row(event.participant) if event.participant else None,
     }
+
+
+def _participant_row(seen: Participant) -> dict[str, Any]:
+    return {name: getattr(seen, name) for name in Participant.__dataclass_fields__}
 
 
 def _event(row: RowMapping) -> ParticipantEvent:

@@ -47,16 +47,18 @@ def count(database: Database, table: str) -> int:
 
 def test_what_was_accepted_is_in_the_database(database: Database) -> None:
     inbox = Inbox(database)
-    assert inbox.accept([make_delivery(1)]) == 1
+    inbox.accept([make_delivery(1)])
     assert count(database, "notification") == count(database, "participant_event") == 1
     inbox.close()
 
 
 def test_a_repeat_is_a_success_and_changes_nothing(database: Database) -> None:
-    inbox = Inbox(database)
+    commits: list[tuple[int, int]] = []
+    inbox = Inbox(database, committed=lambda new, old: commits.append((new, old)))
     inbox.accept([make_delivery(1)])
     again = make_delivery(1)
-    assert inbox.accept([replace(again, notification=replace(again.notification, id="n9"))]) == 0
+    inbox.accept([replace(again, notification=replace(again.notification, id="n9"))])
+    assert commits == [(1, 0), (0, 1)]
     assert count(database, "notification") == 1
     inbox.close()
 
