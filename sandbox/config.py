@@ -48,6 +48,5 @@ class SandboxConfig:
     teams_client_secret: str = "sandbox-teams-secret"  # invented
     teams_host_id: str = "5f1b0c9e-0000-4000-8000-00000000cccc"
     teams_host_email: str = "host@practice.example"
-    teams_host_name: str = "Dr Alma Lee"
     teams_access_policy: bool = True
     teams_roles: tuple[str, ...] = GRAPH_ROLES
