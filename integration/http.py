@@ -16,6 +16,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 from integration.provider import ProviderError
@@ -107,7 +108,7 @@ class Transport:
         except requests.exceptions.ConnectionError as e:
             # Refused before anything was sent, or cut off while we waited for the answer?
             raise self._unreachable(outcome_unknown=lost and not _refused(e)) from e
-        except requests.RequestException as e:
+        except (requests.RequestException, HTTPError) as e:
             raise self._unreachable(outcome_unknown=lost) from e
         if 300 <= code < 400:
             raise ProviderError(
@@ -123,9 +124,13 @@ class Transport:
         )
 
     def _read(self, reply: requests.Response, *, lost: bool) -> bytes:
-        """The whole body, within the time and size for one answer, complete to its last byte."""
+        """The whole body, within the time and size for one answer, complete to its last byte.
+
+        `read1` hands over whatever has come; `iter_content` would wait for a full buffer, and an
+        answer that drips a byte a second would hold this thread for hours.
+        """
         until, raw = self._monotonic() + WHOLE_CALL, b""
-        for piece in reply.iter_content(65_536):
+        while piece := reply.raw.read1(65_536, decode_content=True):
             raw += piece
             if len(raw) > LARGEST or self._monotonic() > until:
                 raise ProviderError(

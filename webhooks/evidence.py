@@ -66,13 +66,17 @@ class ZoomReader:
     account_id: str
     sent_direction: str
 
-    def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
-        """Raises `webhooks.rejected.Rejected` unless the bytes are provably from Zoom."""
-        zoom.verify(headers, body, secrets=self.secrets, now=now)
+    def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> str:
+        """The secret that proves the bytes to be Zoom's. Raises `webhooks.rejected.Rejected`."""
+        return zoom.verify(headers, body, secrets=self.secrets, now=now)
 
-    def handshake(self, body: bytes) -> dict[str, str] | None:
-        """The answer to Zoom's check of our address, or None when it is not that."""
-        return zoom.handshake(body, secret=self.secrets[0])
+    def handshake(self, body: bytes, *, secret: str) -> dict[str, str] | None:
+        """The answer to Zoom's check of our address, or None when it is not that.
+
+        `secret` is the one that the check was signed with: during a change of secrets Zoom may
+        still be using the old one, and expects the proof from that.
+        """
+        return zoom.handshake(body, secret=secret)
 
     def read(self, body: bytes, *, received_at: datetime) -> Delivery | None:
         """The delivery to store; None when it is about another account. Raises `Malformed`."""

@@ -89,12 +89,12 @@ def create_webhooks(
             log.error("zoom_webhook_without_secret")
             return _not_stored("Zoom is not configured here: set ZOOM_WEBHOOK_SECRETS.")
         try:
-            zoom_reader.verify(_proof(), body, now=now)
+            secret = zoom_reader.verify(_proof(), body, now=now)
         except Rejected as e:
             count(Platform.ZOOM, e.reason)
             return _problem(401, "Not provably from Zoom")
         try:
-            answer = zoom_reader.handshake(body)
+            answer = zoom_reader.handshake(body, secret=secret)
             delivery = zoom_reader.read(body, received_at=now)
         except Malformed as e:
             count(Platform.ZOOM, "malformed")

@@ -91,11 +91,15 @@ def _header(headers: Mapping[str, str], name: str) -> bytes:
         return b""
 
 
+def _sign(secret: str, signed: bytes) -> bytes:
+    return b"v0=" + hmac.digest(secret.encode(), signed, "sha256").hex().encode()
+
+
 def verify(
     headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], now: datetime
-) -> None:
-    """Raises `Rejected` unless these very bytes were signed with one of the secrets, lately."""
-    usable = [secret.encode() for secret in secrets if secret]
+) -> str:
+    """The secret that these very bytes were signed with, lately. Raises `Rejected`."""
+    usable = [secret for secret in secrets if secret]
     if not usable:
         raise Rejected("no_secret")
     signature = _header(headers, "x-zm-signature")
@@ -103,17 +107,13 @@ def verify(
     if not _SIGNATURE.fullmatch(signature) or not _TIMESTAMP.fullmatch(timestamp):
         raise Rejected("bad_signature")
     signed = b"v0:%s:%s" % (timestamp, body)
-    matches = [
-        hmac.compare_digest(
-            b"v0=" + hmac.digest(secret, signed, "sha256").hex().encode(), signature
-        )
-        for secret in usable
-    ]
+    matches = [hmac.compare_digest(_sign(secret, signed), signature) for secret in usable]
     if not any(matches):
         raise Rejected("bad_signature")
     age = now.timestamp() - int(timestamp)  # only a proven number is looked at
     if age > OLDEST.total_seconds() or -age > AHEAD.total_seconds():
         raise Rejected("stale")
+    return usable[matches.index(True)]
 
 
 def handshake(body: bytes, *, secret: str) -> dict[str, str] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -223,20 +225,25 @@ def test_nobody_listening_is_no_unknown_outcome() -> None:
 def test_an_answer_that_drips_for_ever_is_given_up_in_time() -> None:
     ticks = iter(range(0, 10_000, 7))
 
+    written: list[bytes] = []
+
     def drip(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
-        handler.send_header("Content-Length", "100000000")
+        handler.send_header("Content-Length", "1000")
         handler.end_headers()
         try:
-            for _ in range(200):
-                handler.wfile.write(b" " * 65_536)
-                time.sleep(0.001)
+            for _ in range(300):
+                handler.wfile.write(b" ")
+                handler.wfile.flush()
+                written.append(b" ")
+                time.sleep(0.02)
         except OSError:
             return
 
     with answering(drip) as url:
         transport = Transport("Zoom", monotonic=lambda: float(next(ticks)))
         error = refused(lambda: transport.send("POST", url, headers={}))
+        assert len(written) < 100
     assert error.outcome_unknown
     assert "too slow" in str(error)
 
@@ -333,3 +340,23 @@ def test_the_join_link_is_encoded_exactly_once_to_find_its_meeting() -> None:
     assert asked.endswith(
         "?$filter=JoinWebUrl%20eq%20'https%3A%2F%2Fteams.microsoft.com%2Fl%2Fx%253ay'"
     )
+
+
+def test_answers_in_chunks_and_compressed_are_read_whole() -> None:
+    body = json.dumps({"id": "x" * 100_000}).encode()
+
+    def chunked(handler: BaseHTTPRequestHandler) -> None:
+        packed = gzip.compress(body)
+        handler.protocol_version = "HTTP/1.1"
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for start in range(0, len(packed), 50):
+            piece = packed[start : start + 50]
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        handler.wfile.write(b"0\r\n\r\n")
+
+    with answering(chunked) as url:
+        answer = Transport("Zoom").send("GET", url, headers={})
+    assert len(answer.body["id"]) == 100_000

@@ -114,8 +114,9 @@ def test_missing_headers_a_wrong_secret_and_no_secret_are_refused() -> None:
 
 
 def test_old_and_new_secret_are_both_good_while_they_change() -> None:
-    check(sign(b"{}", secret="old"), b"{}", secrets=["new", "old"])
-    check(sign(b"{}", secret="new"), b"{}", secrets=["new", "old"])
+    for used in ("old", "new"):
+        headers = sign(b"{}", secret=used)
+        assert zoom.verify(headers, b"{}", secrets=["new", "old"], now=NOW) == used
     with pytest.raises(Rejected):
         check(sign(b"{}", secret="old"), b"{}", secrets=["new"])
 
