@@ -1,0 +1,88 @@
+"""The store's promises on PostgreSQL, where it is installed; the same cases as on SQLite."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from course.store.cipher import Cipher
+from course.store.database import Database
+from demo import free_port
+from tests.course.store import test_database as cases
+from tests.webhooks import test_inbox as inbox_cases
+
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+def run(*command: str) -> None:
+    """As an unprivileged person: PostgreSQL refuses to run as root."""
+    prefix = ["su", "postgres", "-c"] if os.geteuid() == 0 else ["sh", "-c"]
+    subprocess.run([*prefix, " ".join(command)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cluster of its own on a free loopback port."""
+    if not BINARIES:
+        pytest.skip("PostgreSQL is not installed; its tests are left out")
+    folder = tmp_path_factory.mktemp("postgresql")
+    if os.geteuid() == 0:
+        for parent in (folder, *folder.parents[:3]):
+            if parent.parts[1:2] == ("tmp",) and len(parent.parts) > 2:
+                parent.chmod(0o755)
+        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+    binaries, port = BINARIES[-1], free_port()
+    run(f"{binaries}/initdb -D {folder}/data -A trust -U circle")
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    run(f"{binaries}/pg_ctl -D {folder}/data -o '{options}' -l {folder}/log -w start")
+    try:
+        yield f"postgresql://circle@127.0.0.1:{port}"
+    finally:
+        run(f"{binaries}/pg_ctl -D {folder}/data -m immediate stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql(server: str) -> Iterator[Database]:
+    """An empty, migrated PostgreSQL database with a key of its own."""
+    name = f"t{uuid.uuid4().hex}"
+    admin = create_engine(
+        f"{server}/postgres".replace("postgresql:", "postgresql+psycopg:"),
+        isolation_level="AUTOCOMMIT",
+    )
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    admin.dispose()
+    database = Database(f"{server}/{name}", Cipher([os.urandom(32)]))
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [
+        cases.test_a_cohort_comes_back_as_it_was_stored,
+        cases.test_the_same_fact_told_twice_is_stored_once,
+        cases.test_a_media_report_that_names_only_the_instance_belongs_to_its_cohort,
+        cases.test_a_naive_datetime_is_refused,
+        cases.test_the_migrations_make_exactly_the_tables_of_the_code,
+        cases.test_an_idempotency_key_stays_bound_to_its_first_cohort,
+        cases.test_sessions_that_ended_lately_are_due_until_their_register_is_closed,
+        inbox_cases.test_a_repeat_is_a_success_and_changes_nothing,
+        inbox_cases.test_concurrent_deliveries_are_all_stored,
+        inbox_cases.test_one_bad_delivery_does_not_take_the_others_with_it,
+    ],
+    ids=lambda case: case.__name__.removeprefix("test_"),
+)
+def test_on_postgresql(case: Callable[[Database], None], postgresql: Database) -> None:
+    case(postgresql)
