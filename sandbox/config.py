@@ -46,6 +46,7 @@ class SandboxConfig:
     teams_tenant_id: str = "5f1b0c9e-0000-4000-8000-00000000aaaa"
     teams_client_id: str = "5f1b0c9e-0000-4000-8000-00000000bbbb"
     teams_client_secret: str = "sandbox-teams-secret"  # invented
+    teams_client_certificate: str = ""  # PEM; the application may prove itself with its key too
     teams_host_id: str = "5f1b0c9e-0000-4000-8000-00000000cccc"
     teams_host_email: str = "host@practice.example"
     teams_access_policy: bool = True

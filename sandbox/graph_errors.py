@@ -30,9 +30,14 @@ class GraphError(Exception):
             "client-request-id": request.headers.get("client-request-id", str(uuid.uuid4())),
         }
         body = {"error": {"code": self.code, "message": self.message, "innerError": inner}}
-        answer = jsonify(body)
-        answer.status_code = self.http
-        return answer
+        return answer_with(self.http, body)
+
+
+def answer_with(code: int, body: dict[str, Any]) -> Response:
+    """A JSON answer with a code of its own."""
+    answer = jsonify(body)
+    answer.status_code = code
+    return answer
 
 
 def json_body() -> dict[str, Any]:

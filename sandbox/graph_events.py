@@ -10,22 +10,13 @@ import itertools
 import json
 import secrets
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo, available_timezones
 
 from sandbox.config import SandboxConfig
 from sandbox.graph_errors import GraphError
-
-EVENT_FIELDS = {
-    *("subject", "body", "start", "end", "recurrence", "attendees", "hideAttendees"),
-    *("allowNewTimeProposals", "responseRequested", "isOnlineMeeting", "onlineMeetingProvider"),
-    *("transactionId", "location", "categories", "isReminderOn", "importance", "sensitivity"),
-    *("reminderMinutesBeforeStart", "showAs", "isAllDay", "locations"),
-}
-WINDOWS = {"GMT Standard Time": "Europe/London", "UTC": "UTC"}
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+from sandbox.graph_rules import WINDOWS_NAMES, check_names, expand, invalid, read_point, read_zone
 
 
 @dataclass(slots=True)
@@ -41,18 +32,26 @@ class GraphInstance:
 
 @dataclass(slots=True)
 class GraphSeries:
-    """One series master with its online meeting."""
+    """One series master and its online meeting; without one both links to it are empty."""
 
     id: str
     asked: dict[str, Any]
+    starts_at: datetime
+    ends_at: datetime
     join_url: str
     meeting_id: str
     instances: list[GraphInstance]
     cancelled: bool = False
     reports: list[dict[str, Any]] = field(default_factory=list)
 
-    def body(self) -> dict[str, Any]:
-        """The master as Graph shows it."""
+    @property
+    def subject(self) -> str:
+        """The name that the calendar shows."""
+        return str(self.asked.get("subject", ""))
+
+    def body(self, zone_name: str) -> dict[str, Any]:
+        """The master as Graph shows it, its first times in the zone that was preferred."""
+        online = bool(self.join_url)
         return {
             "@odata.etag": f'W/"{self.id[-8:]}"',
             "id": self.id,
@@ -61,129 +60,105 @@ class GraphSeries:
             "type": "seriesMaster",
             "seriesMasterId": None,
             "isOrganizer": True,
-            "isCancelled": self.cancelled,
-            "subject": self.asked["subject"],
-            "start": _seven(self.asked["start"]),
-            "end": _seven(self.asked["end"]),
-            "originalStartTimeZone": "GMT Standard Time",
-            "recurrence": self.asked["recurrence"],
+            "isCancelled": False,
+            "subject": self.subject,
+            "body": self.asked.get("body", {"contentType": "html", "content": ""}),
+            "start": _shown(self.starts_at, zone_name),
+            "end": _shown(self.ends_at, zone_name),
+            "originalStartTimeZone": _windows(self.asked["start"]["timeZone"]),
+            "originalEndTimeZone": _windows(self.asked["end"]["timeZone"]),
+            "recurrence": _recurrence(self.asked),
             "attendees": [
-                {**a, "status": {"response": "none", "time": "0001-01-01T00:00:00Z"}}
-                for a in self.asked.get("attendees", [])
+                {
+                    "type": attendee.get("type", "required"),
+                    "emailAddress": attendee["emailAddress"],
+                    "status": {"response": "none", "time": "0001-01-01T00:00:00Z"},
+                }
+                for attendee in self.asked.get("attendees", [])
             ],
             "hideAttendees": self.asked.get("hideAttendees", False),
-            "isOnlineMeeting": True,
-            "onlineMeetingProvider": "teamsForBusiness",
+            "isOnlineMeeting": online,
+            "onlineMeetingProvider": "teamsForBusiness" if online else "unknown",
             "onlineMeetingUrl": None,
-            "onlineMeeting": {"joinUrl": self.join_url, "conferenceId": "177513992"},
+            "onlineMeeting": {"joinUrl": self.join_url, "conferenceId": "177513992"}
+            if online
+            else None,
         }
 
     def instance_body(self, instance: GraphInstance, zone_name: str) -> dict[str, Any]:
         """One instance, its times in the zone that was preferred."""
-        zone = ZoneInfo(WINDOWS.get(zone_name, zone_name))
-
-        def shown(at: datetime) -> dict[str, str]:
-            return {
-                "dateTime": f"{at.astimezone(zone):%Y-%m-%dT%H:%M:%S}.0000000",
-                "timeZone": zone_name,
-            }
-
         return {
             "id": instance.id,
-            "subject": self.asked["subject"],
+            "subject": self.subject,
             "seriesMasterId": self.id,
             "type": "exception" if instance.is_exception else "occurrence",
             "isCancelled": instance.cancelled,
             "recurrence": None,
-            "start": shown(instance.starts_at),
-            "end": shown(instance.ends_at),
+            "start": _shown(instance.starts_at, zone_name),
+            "end": _shown(instance.ends_at, zone_name),
         }
 
 
-def _seven(point: dict[str, Any]) -> dict[str, Any]:
-    return {**point, "dateTime": f"{str(point['dateTime'])[:19]}.0000000"}
-
-
-def read_point(value: object) -> datetime:
-    """Wall time and zone to an instant. A `Z` or offset makes it an instant whatever the zone."""
-    if not isinstance(value, dict) or not isinstance(value.get("dateTime"), str):
-        raise GraphError(400, "ErrorInvalidRequest", "A dateTimeTimeZone is missing.")
-    name = str(value.get("timeZone") or "")
-    zone_name = WINDOWS.get(name, name)
-    if zone_name not in available_timezones():
-        raise GraphError(
-            400,
-            "TimeZoneNotSupportedException",
-            f"A valid TimeZone value must be specified. The following TimeZone value is not "
-            f"supported: '{name}'.",
-        )
-    try:
-        wall = datetime.fromisoformat(value["dateTime"])
-    except ValueError as e:
-        raise GraphError(400, "ErrorPropertyValidationFailure", "dateTime is not valid.") from e
-    return (wall if wall.tzinfo else wall.replace(tzinfo=ZoneInfo(zone_name))).astimezone(UTC)
-
-
 class Calendar:
-    """The organiser's calendar."""
+    """The organiser's calendar. What it does is atomic under the tenant's lock."""
 
     def __init__(self, config: SandboxConfig) -> None:
         self._config = config
-        self.series: dict[str, GraphSeries] = {}
+        self._series: dict[str, GraphSeries] = {}
         self._numbers = itertools.count(1)
 
-    def create(self, asked: dict[str, Any]) -> tuple[GraphSeries, bool]:
-        """A new series, or the one that the same transactionId made before; whether it is new."""
+    def live(self) -> list[GraphSeries]:
+        """Every series that was not cancelled."""
+        return [s for s in list(self._series.values()) if not s.cancelled]
+
+    def create(self, asked: dict[str, Any]) -> GraphSeries:
+        """A new series, or the one that the same transactionId made before."""
         transaction = asked.get("transactionId")
-        for known in self.series.values():
-            if transaction is not None and known.asked.get("transactionId") == transaction:
-                return known, False
-        for name in asked:
-            if name not in EVENT_FIELDS:
-                raise GraphError(
-                    400,
-                    "RequestBodyRead",
-                    f"The property '{name}' does not exist on type 'microsoft.graph.event'.",
-                )
+        if transaction is not None:
+            for known in self.live():
+                if known.asked.get("transactionId") == transaction:
+                    return known
+        check_names(asked)
         starts_at, ends_at = read_point(asked.get("start")), read_point(asked.get("end"))
         if ends_at <= starts_at:
-            raise GraphError(400, "ErrorPropertyValidationFailure", "End is before start.")
+            raise invalid("End is before start.")
+        begins = expand(asked, starts_at)
         number = next(self._numbers)
+        online = asked.get("isOnlineMeeting") is True
         identity = f"AAMkAGI{number:06d}{secrets.token_hex(8)}="
         series = GraphSeries(
             id=identity,
             asked=asked,
-            join_url=self._join_url(number),
-            meeting_id=f"MSo{secrets.token_urlsafe(24)}",
+            starts_at=starts_at,
+            ends_at=ends_at,
+            join_url=self._join_url(number) if online else "",
+            meeting_id=f"MSo{secrets.token_urlsafe(24)}" if online else "",
             instances=[
                 GraphInstance(
                     id=f"{identity[:-1]}i{n}=", starts_at=at, ends_at=at + (ends_at - starts_at)
                 )
-                for n, at in enumerate(_expand(asked, starts_at))
+                for n, at in enumerate(begins)
             ],
         )
-        self.series[series.id] = series
-        return series, True
+        self._series[series.id] = series
+        return series
 
     def _join_url(self, number: int) -> str:
         """The long form, with percent signs of its own."""
-        thread = quote(
-            f"19:meeting_{hashlib.sha256(str(number).encode()).hexdigest()[:32]}@thread.v2"
-        )
+        thread = f"19%3ameeting_{hashlib.sha256(str(number).encode()).hexdigest()[:32]}%40thread.v2"
         context = json.dumps(
             {"Tid": self._config.teams_tenant_id, "Oid": self._config.teams_host_id},
             separators=(",", ":"),
         )
-        return (
-            f"https://teams.microsoft.com/l/meetup-join/{thread.replace('%3A', '%3a')}/0"
-            f"?context={quote(context).lower().replace('tid', 'Tid').replace('oid', 'Oid')}"
-        )
+        # Teams writes its escapes in small letters; both ids are in small letters already.
+        escaped = quote(context).lower().replace("tid", "Tid", 1).replace("oid", "Oid", 1)
+        return f"https://teams.microsoft.com/l/meetup-join/{thread}/0?context={escaped}"
 
     def find(self, ref: str) -> tuple[GraphSeries, GraphInstance | None]:
         """A master, or a master with one of its instances."""
-        if ref in self.series:
-            return self.series[ref], None
-        for series in self.series.values():
+        for series in self.live():
+            if series.id == ref:
+                return series, None
             for instance in series.instances:
                 if instance.id == ref and not instance.cancelled:
                     return series, instance
@@ -191,55 +166,77 @@ class Calendar:
             404, "ErrorItemNotFound", "The specified object was not found in the store."
         )
 
-    def change(self, ref: str, asked: dict[str, Any]) -> dict[str, Any]:
+    def change(self, ref: str, asked: dict[str, Any], zone_name: str) -> dict[str, Any]:
         """PATCH a master (its attendees) or one instance, which becomes an exception."""
         series, instance = self.find(ref)
+        check_names(asked)
         if instance is None:
             if set(asked) - {"attendees", "subject", "body", "hideAttendees"}:
                 raise GraphError(400, "ErrorInvalidRequest", "The stand-in keeps a series' times.")
-            series.asked.update(asked)
-            return series.body()
+            series.asked = {**series.asked, **asked}
+            return series.body(zone_name)
+        if set(asked) - {"start", "end"}:
+            raise GraphError(400, "ErrorInvalidRequest", "The stand-in moves instances only.")
         starts_at = read_point(asked["start"]) if "start" in asked else instance.starts_at
         ends_at = read_point(asked["end"]) if "end" in asked else instance.ends_at
-        others = [i.starts_at.date() for i in series.instances if i is not instance]
-        if starts_at.date() in others:
+        if _crosses(series, instance, starts_at, ends_at):
             raise GraphError(
                 400,
                 "ErrorOccurrenceCrossingBoundary",
                 "Modified occurrence is crossing or overlapping adjacent occurrence.",
             )
+        if ends_at <= starts_at:
+            raise invalid("End is before start.")
         instance.starts_at, instance.ends_at, instance.is_exception = starts_at, ends_at, True
-        return series.instance_body(instance, "UTC")
+        return series.instance_body(instance, zone_name)
+
+    def cancel(self, ref: str) -> None:
+        """Take a series, or one instance of it, out of the calendar."""
+        series, instance = self.find(ref)
+        if instance is None:
+            series.cancelled = True
+        else:
+            instance.cancelled = True
 
     def by_join_url(self, join_url: str) -> GraphSeries | None:
         """The series with exactly that link, case included."""
-        return next((s for s in self.series.values() if s.join_url == join_url), None)
+        found = (s for s in list(self._series.values()) if s.join_url == join_url != "")
+        return next(found, None)
+
+    def by_meeting_id(self, meeting_id: str) -> GraphSeries | None:
+        """The series behind an online meeting."""
+        found = (s for s in list(self._series.values()) if s.meeting_id == meeting_id != "")
+        return next(found, None)
 
 
-def _expand(asked: dict[str, Any], starts_at: datetime) -> list[datetime]:
-    """The instants of a weekly numbered recurrence; wall time holds over clock changes."""
-    recurrence = asked.get("recurrence")
-    if not isinstance(recurrence, dict):
-        raise GraphError(400, "ErrorInvalidRequest", "The stand-in makes recurring events only.")
-    pattern, span = recurrence.get("pattern", {}), recurrence.get("range", {})
-    if pattern.get("type") != "weekly" or span.get("type") != "numbered":
-        raise GraphError(400, "ErrorInvalidRequest", "The stand-in knows weekly, numbered only.")
-    name = str(asked["start"]["timeZone"])
-    zone = ZoneInfo(WINDOWS.get(name, name))
-    local = starts_at.astimezone(zone)
-    try:
-        begins_on = date.fromisoformat(str(span.get("startDate")))
-    except ValueError as e:
-        raise GraphError(400, "ErrorPropertyValidationFailure", "startDate is not valid.") from e
-    if begins_on != local.date() or DAYS[local.weekday()] not in pattern.get("daysOfWeek", []):
-        raise GraphError(
-            400,
-            "ErrorPropertyValidationFailure",
-            "The recurrence range's startDate must be the date of start.",
-        )
-    count = span.get("numberOfOccurrences")
-    if not isinstance(count, int) or not 1 <= count <= 999:
-        raise GraphError(400, "ErrorPropertyValidationFailure", "numberOfOccurrences is missing.")
-    wall = local.replace(tzinfo=None)
-    weeks = timedelta(weeks=int(pattern.get("interval", 1)))
-    return [(wall + weeks * n).replace(tzinfo=zone).astimezone(UTC) for n in range(count)]
+def _crosses(
+    series: GraphSeries, instance: GraphInstance, starts_at: datetime, ends_at: datetime
+) -> bool:
+    """Whether it would reach a neighbour's day; that a cancelled one keeps its day is assumed."""
+    zone = read_zone(series.asked["start"]["timeZone"])
+    begins_on, ends_on = sorted(at.astimezone(zone).date() for at in (starts_at, ends_at))
+    place = series.instances.index(instance)
+    before, after = series.instances[:place][-1:], series.instances[place + 1 :][:1]
+    return any(begins_on <= i.ends_at.astimezone(zone).date() for i in before) or any(
+        ends_on >= i.starts_at.astimezone(zone).date() for i in after
+    )
+
+
+def _shown(at: datetime, zone_name: str) -> dict[str, str]:
+    wall = at.astimezone(read_zone(zone_name))
+    return {"dateTime": f"{wall:%Y-%m-%dT%H:%M:%S}.0000000", "timeZone": zone_name}
+
+
+def _windows(zone_name: str) -> str:
+    """Exchange keeps the Windows name of a zone, whichever it was given."""
+    return WINDOWS_NAMES.get(zone_name, zone_name)
+
+
+def _recurrence(asked: dict[str, Any]) -> dict[str, Any]:
+    pattern, span = asked["recurrence"]["pattern"], asked["recurrence"]["range"]
+    zone_name = span.get("recurrenceTimeZone") or asked["start"]["timeZone"]
+    defaults = {"interval": 1, "month": 0, "dayOfMonth": 0, "index": "first"}
+    return {
+        "pattern": {"firstDayOfWeek": "sunday", **defaults, **pattern},
+        "range": {**span, "endDate": "0001-01-01", "recurrenceTimeZone": _windows(zone_name)},
+    }

@@ -15,13 +15,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from flask import Blueprint, Response, jsonify, request
+from werkzeug.datastructures import MultiDict
 
 from sandbox.config import SandboxConfig
 
 TOKEN_LIFE = timedelta(seconds=3599)
 MICROSOFT = "https://login.microsoftonline.com"
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 PUBLISHER = "0bf30f3b-4a52-48df-9a82-234910c4a086"  # Graph change tracking
 
 
@@ -105,12 +109,9 @@ def create_login(login: LoginStandIn) -> Blueprint:
             return _refused(login, 400, "invalid_scope", 1002012, "The scope must be /.default.")
         if asked.get("client_id") != config.teams_client_id:
             return _refused(login, 400, "unauthorized_client", 700016, "Application not found.")
-        if not secrets.compare_digest(
-            str(asked.get("client_secret", "")), config.teams_client_secret
-        ):
-            return _refused(
-                login, 401, "invalid_client", 7000215, "Invalid client secret provided."
-            )
+        refusal = _credential_fault(asked, config)
+        if refusal is not None:
+            return _refused(login, 401, "invalid_client", *refusal)
         made = secrets.token_urlsafe(32)
         login.tokens[made] = login.clock() + TOKEN_LIFE
         seconds = int(TOKEN_LIFE.total_seconds())
@@ -122,6 +123,36 @@ def create_login(login: LoginStandIn) -> Blueprint:
         )
 
     return routes
+
+
+def _credential_fault(asked: MultiDict[str, str], config: SandboxConfig) -> tuple[int, str] | None:
+    """Why the application has not proved itself, by its secret or by its certificate's key."""
+    if "client_secret" in asked:
+        given, expected = asked["client_secret"].encode(), config.teams_client_secret.encode()
+        if not secrets.compare_digest(given, expected):
+            return 7000215, "Invalid client secret provided."
+        return None
+    if asked.get("client_assertion_type") != ASSERTION or "client_assertion" not in asked:
+        return 7000216, "'client_assertion', 'client_secret' or 'request' is required."
+    if not config.teams_client_certificate:
+        return 700027, "The certificate is not registered on the application."
+    certificate = x509.load_pem_x509_certificate(config.teams_client_certificate.encode())
+    key = certificate.public_key()
+    if not isinstance(key, RSAPublicKey):
+        return 700027, "The certificate registered on the application is not RSA."
+    try:
+        jwt.decode(
+            asked["client_assertion"],
+            key,
+            algorithms=["RS256", "PS256"],
+            audience=f"{MICROSOFT}/{config.teams_tenant_id}/oauth2/v2.0/token",
+            issuer=config.teams_client_id,
+            subject=config.teams_client_id,
+            options={"require": ["aud", "iss", "sub", "exp"]},
+        )
+    except jwt.PyJWTError:
+        return 700027, "The certificate with identifier used to sign the assertion is not valid."
+    return None
 
 
 def _refused(login: LoginStandIn, code: int, error: str, number: int, text: str) -> Response:

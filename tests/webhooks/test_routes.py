@@ -24,7 +24,7 @@ from course.store import series as series_store
 from course.store.database import Database
 from course.store.watches import StoredWatch
 from integration.provider import ProviderError
-from sandbox.graph_subscriptions import encrypt
+from sandbox.graph_encryption import encrypt
 from tests.factories import make_cohort
 from tests.fakes import FakeClock
 from tests.webhooks.test_teams import CLIENT, KEY, TENANT, guest, roster, token

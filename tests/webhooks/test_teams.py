@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from course.model import EventKind, Level, Role
-from sandbox.graph_subscriptions import encrypt
+from sandbox.graph_encryption import encrypt
 from webhooks import teams
 from webhooks.rejected import Malformed, Rejected
 from webhooks.teams_content import UnknownCertificate, make_certificate, open_content
