@@ -25,8 +25,11 @@ import logs
 from course.model import Platform, Rule
 from course.store.database import Database, open_sealed
 from integration import durable
+from integration.alignment import Alignment
+from integration.enrolment import Enrolment
+from integration.holdings import Holdings
 from integration.housekeeping import Housekeeping
-from integration.opening import Opening
+from integration.pace import Pace, SharedPace
 from integration.provider import MeetingProvider
 from integration.reconciliation import NotYet, Reconciliation
 from integration.scheduling import Scheduling
@@ -55,9 +58,9 @@ PLATFORM_HOSTS = (
 
 
 def build_providers(
-    settings: Settings, clock: Callable[[], datetime]
+    settings: Settings, clock: Callable[[], datetime], *, pace: Pace | None = None
 ) -> dict[Platform, MeetingProvider]:
-    """The platforms that are configured."""
+    """The platforms that are configured. `pace` keeps the calls below their limits."""
     providers: dict[Platform, MeetingProvider] = {}
     if zoom := settings.zoom:
         providers[Platform.ZOOM] = ZoomProvider(
@@ -67,6 +70,7 @@ def build_providers(
             api_url=zoom.api_url,
             oauth_url=zoom.oauth_url,
             clock=clock,
+            pace=pace,
         )
     if teams := settings.teams:
         providers[Platform.TEAMS] = TeamsProvider(
@@ -78,6 +82,7 @@ def build_providers(
             login_url=teams.login_url,
             engagements_version=teams.engagements_version,
             clock=clock,
+            pace=pace,
         )
     return providers
 
@@ -144,8 +149,8 @@ class Service:
         """Migrate, start the workflow engine, take up what was left."""
         self.database.migrate()
         DBOS.launch()
+        self.scheduling.launch()
         Housekeeping.schedule(self.chores)
-        self.scheduling.resume()
         self.started.append(self.clock())
 
     def stop(self) -> None:
@@ -168,7 +173,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         database = open_sealed(**settings.storage())
     except ValueError as e:
         raise SettingsError(str(e)) from e
-    providers = build_providers(settings, clock)
+    providers = build_providers(
+        settings, clock, pace=SharedPace(database, zoom_plan=settings.zoom_plan)
+    )
     certificate = load_certificate(settings, clock)
     durable.configure(
         database_url=_workflow_database(settings), executor_id=f"circle-{socket.gethostname()}"
@@ -186,11 +193,12 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
     )
     zoom, teams = settings.zoom, settings.teams
     hosts = {Platform.ZOOM: zoom.host if zoom else "", Platform.TEAMS: teams.host if teams else ""}
+    holdings = Holdings(database=database, providers=providers, clock=clock)
     scheduling = Scheduling(
         database=database,
-        opening=Opening(
-            database=database, providers=providers, subscriptions=subscriptions, clock=clock
-        ),
+        holdings=holdings,
+        alignment=Alignment(holdings, subscriptions),
+        enrolment=Enrolment(holdings),
         organisers={platform: hosts[platform] for platform in providers},
         rule=Rule(),
         timezone=settings.timezone,
@@ -258,6 +266,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             zoom_reader=zoom_reader,
             teams_reader=teams_reader,
             wake=Housekeeping.wake,
+            changed=scheduling.series_changed,
             counted=metrics.notifications,
             clock=clock,
         )
@@ -271,6 +280,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         )
     )
     chores = {
+        "take up cohorts": scheduling.take_up,
+        "look for drift": scheduling.check_due,
         "renew subscriptions": subscriptions.renew_due,
         "fetch records": reconciliation.reconcile_due,
         **({"read waiting": lambda: teams_reader.read_waiting(inbox)} if teams_reader else {}),

@@ -57,6 +57,7 @@ class ZoomSettings:
     api_url: str
     oauth_url: str
     host: str
+    plan: str
     sent_direction: str
 
 
@@ -130,6 +131,7 @@ class Settings(BaseSettings):
     zoom_api_url: str = "https://api.zoom.us/v2"
     zoom_oauth_url: str = "https://zoom.us/oauth/token"
     zoom_host: str | None = None
+    zoom_plan: str = Field(default="pro", pattern="^(pro|business)$")
     qos_sent_direction: str = Field(default="output", pattern="^(input|output)$")
 
     teams_tenant_id: str | None = None
@@ -255,6 +257,7 @@ class Settings(BaseSettings):
             api_url=self.zoom_api_url,
             oauth_url=self.zoom_oauth_url,
             host=self.zoom_host or "",
+            plan=self.zoom_plan,
             sent_direction=self.qos_sent_direction,
         )
 

@@ -202,7 +202,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One of the eight Saturdays."""
+    """One of the eight Saturdays. `sequence` is raised by each change, for calendars."""
 
     week: int
     topic: str
@@ -210,6 +210,7 @@ class Session:
     ends_at: datetime
     state: SessionState = SessionState.SCHEDULED
     occurrence_ref: str | None = None
+    sequence: int = 0
 
     @property
     def length(self) -> timedelta:
@@ -222,7 +223,8 @@ class Carer:
     """The adult whose attendance is recorded. `position` orders the carers of a household.
 
     `invitation_ref` is what the platform calls this carer's personal link; two carers with one
-    e-mail address may share it. `enrolled_at` is when they were enrolled.
+    e-mail address may share it. `enrolled_at` is when they were enrolled, `transferred_from` the
+    same person's id in the cohort they came from.
     """
 
     id: str
@@ -233,6 +235,7 @@ class Carer:
     enrolled_at: datetime
     withdrawn_at: datetime | None = None
     invitation_ref: str | None = None
+    transferred_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +248,12 @@ class Facilitator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cohort:
-    """One group of households taking the course once, on one platform."""
+    """One group of households taking the course once, on one platform.
+
+    `version` counts the changes that staff made, `settled_version` those that were carried out;
+    `drifted_at`: somebody changed the series on the platform itself; `remake_version`: staff asked,
+    with that version, to make a deleted series again.
+    """
 
     id: str
     name: str
@@ -261,6 +269,11 @@ class Cohort:
     problem: str | None = None
     created_at: datetime
     version: int = 1
+    settled_version: int = 0
+    settled_at: datetime | None = None
+    remake_version: int = 0
+    drifted_at: datetime | None = None
+    cancel_requested: bool = False
 
     def session(self, week: int) -> Session | None:
         """The session of that week, or None."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from course.model import Session, SessionState
 from integration.provider import Occurrence
+
+NEAR = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +35,30 @@ class Arrangement:
 
 
 def arrange(
-    sessions: Sequence[Session], occurrences: Sequence[Occurrence], *, timezone: str
+    sessions: Sequence[Session],
+    occurrences: Sequence[Occurrence],
+    *,
+    timezone: str,
+    since: datetime | None = None,
 ) -> Arrangement:
-    """Compare planned sessions with the platform's occurrences."""
+    """Compare planned sessions with the platform's occurrences.
+
+    `since`: what began before is history, on both sides, and is left alone.
+    """
     zone = ZoneInfo(timezone)
-    free = sorted(occurrences, key=lambda o: (o.starts_at, o.ref))
+    free = sorted(
+        (o for o in occurrences if since is None or o.starts_at >= since),
+        key=lambda o: (o.starts_at, o.ref),
+    )
+    planned = [
+        s
+        for s in sessions
+        if s.state is SessionState.SCHEDULED and (since is None or s.starts_at >= since)
+    ]
     found: dict[int, Occurrence] = {}
-    planned = [s for s in sessions if s.state is SessionState.SCHEDULED]
 
     def take(session: Session, candidates: list[Occurrence]) -> None:
-        if candidates:
+        if session.week not in found and candidates:
             found[session.week] = candidates[0]
             free.remove(candidates[0])
 
@@ -49,9 +66,11 @@ def arrange(
         if session.occurrence_ref is not None:
             take(session, [o for o in free if o.ref == session.occurrence_ref])
     for session in planned:
-        if session.week not in found:
-            day = session.starts_at.astimezone(zone).date()
-            take(session, [o for o in free if o.starts_at.astimezone(zone).date() == day])
+        day = session.starts_at.astimezone(zone).date()
+        take(session, [o for o in free if o.starts_at.astimezone(zone).date() == day])
+    for session in planned:  # moved to another day: the nearest that nobody else has
+        near = [o for o in free if abs(o.starts_at - session.starts_at) < NEAR]
+        take(session, sorted(near, key=lambda o: abs(o.starts_at - session.starts_at)))
     return Arrangement(
         refs={week: occurrence.ref for week, occurrence in found.items()},
         drops=tuple(free),
@@ -62,6 +81,36 @@ def arrange(
             and (found[s.week].starts_at != s.starts_at or found[s.week].length != s.length)
         ),
         missing=tuple(s.week for s in planned if s.week not in found),
+    )
+
+
+def is_as_made(
+    arrangement: Arrangement,
+    sessions: Sequence[Session],
+    *,
+    timezone: str,
+    usual_length: timedelta,
+) -> bool:
+    """Whether all that differs is what a weekly series cannot say: gaps and other lengths.
+
+    Then the platform understood us, and what is mended need not be read back again.
+    """
+    zone = ZoneInfo(timezone)
+    planned = {s.week: s for s in sessions}
+    days = {s.starts_at.astimezone(zone).date() for s in sessions}
+    walls = {s.starts_at.astimezone(zone).time() for s in sessions}
+    return (
+        not arrangement.missing
+        and all(
+            o.starts_at == planned[week].starts_at and o.length == usual_length
+            for week, o in arrangement.adjustments
+        )
+        and all(
+            (at := o.starts_at.astimezone(zone)).time() in walls
+            and min(days) < at.date() < max(days)
+            and (at.date() - min(days)).days % 7 == 0
+            for o in arrangement.drops
+        )
     )
 
 

@@ -7,7 +7,6 @@ repeat. Inputs and outputs of steps are stored by the engine: pass ids, never na
 
 from __future__ import annotations
 
-import itertools
 import random
 import time
 from collections.abc import Callable
@@ -22,9 +21,13 @@ from integration.provider import ProviderError
 
 # Only workflows of the same version are taken up again after a restart. Raise it when the steps of
 # a workflow change so that a half-done one could not go on, and let the old ones finish first.
-WORKFLOW_VERSION = "1"
+WORKFLOW_VERSION = "2"
 PATIENCE = 30.0  # seconds of trouble before staff are told; the trying goes on
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
+SLOWER_AFTER, SLOW_WAIT = 60, 600.0  # tries, and the seconds between the later ones
+MOST_TRIES = 200  # about a day of trouble; then only a person starts it again
+IN_PLACE = 5.0  # seconds to wait inside a workflow; for longer ones it ends and comes back
+LOOK_EVERY = 0.5  # seconds between looks whether the work has become pointless
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +36,34 @@ class StepRefused(Exception):
     """The platform refused for good. The message is a sentence for staff."""
 
 
+class Superseded(Exception):
+    """Staff have changed what is wanted: newer work is on its way, this one ends."""
+
+
+class Parked(Exception):
+    """To be taken up again after `wait` seconds; no thread is kept for so long."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__()
+        self.wait = wait
+
+
+class Trouble(TypedDict):
+    """How long a piece of work has been in trouble; handed from one workflow to the next."""
+
+    step: str
+    tries: int
+    seconds: float
+    told: str
+
+
+NO_TROUBLE = Trouble(step="", tries=0, seconds=0.0, told="")
+
+
 class Outcome(TypedDict):
-    """What is recorded of one try: `done`, `again` (after `wait` seconds) or `refused`."""
+    """What is recorded of one try: `done`, `again` (after `wait` seconds), `refused` or
+    `superseded`.
+    """
 
     state: str
     value: Any
@@ -60,26 +89,33 @@ def configure(*, database_url: str, executor_id: str) -> DBOS:
     return DBOS(config=config)
 
 
-def _backoff(attempt: int) -> float:
-    wait = min(FIRST_WAIT * 2.0 ** min(attempt - 1, 10), LONGEST_WAIT)
+def _backoff(tries: int) -> float:
+    if tries > SLOWER_AFTER:
+        return SLOW_WAIT
+    wait = min(FIRST_WAIT * 2.0 ** min(tries - 1, 10), LONGEST_WAIT)
     return wait * random.uniform(0.75, 1.25)  # spreads retries, no secret  # nosec B311
 
 
-def _try(action: Callable[[], Any], attempt: int) -> Outcome:
+def _try(action: Callable[[], Any], tries: int) -> Outcome:
     """One try. Its wait is chosen here, inside the recorded step, so that a replay repeats it."""
     began = time.monotonic()
     state, value, message, wait = "done", None, "", 0.0
     try:
         value = action()
+    except Superseded:
+        state = "superseded"
     except ProviderError as e:
         message = str(e)
         if e.permanent:
             state = "refused"
+        elif tries >= MOST_TRIES:
+            state = "refused"
+            message += " It was tried for a day. When it works again, ask for a repair."
         else:
             state = "again"
-            wait = max(_backoff(attempt), (e.retry_after or timedelta()).total_seconds())
+            wait = max(_backoff(tries), (e.retry_after or timedelta()).total_seconds())
     except STORAGE_TROUBLE:
-        state, message, wait = "again", "The database did not answer.", _backoff(attempt)
+        state, message, wait = "again", "The database did not answer.", _backoff(tries)
     except Exception as e:
         # A fault of our own. Its text could hold anything, so only its kind leaves the process.
         log.exception("step_failed", kind=type(e).__name__)
@@ -90,22 +126,57 @@ def _try(action: Callable[[], Any], attempt: int) -> Outcome:
     )
 
 
-def persist(name: str, action: Callable[[], Any], *, on_trouble: Callable[[str], object]) -> Any:
-    """Inside a workflow: try `action` until it is done and return its (JSON-able) value.
+class Work:
+    """Inside a workflow: does one step after the other, whatever the platform is up to.
 
-    After `PATIENCE` seconds of trouble `on_trouble` gets the sentence for staff, once for every
-    new sentence, and the trying goes on, ever more slowly. Raises `StepRefused`.
+    `pointless` is asked while waiting and must never turn from true to false: it may end the
+    workflow, so its answer need not be recorded.
     """
-    waited, told = 0.0, ""
-    for attempt in itertools.count(1):
-        outcome: Outcome = DBOS.run_step({"name": name}, _try, action, attempt)
-        if outcome["state"] == "done":
-            return outcome["value"]
-        if outcome["state"] == "refused":
-            raise StepRefused(outcome["message"])
-        waited += outcome["spent"] + outcome["wait"]
-        if waited > PATIENCE and outcome["message"] != told:
-            told = outcome["message"]
-            DBOS.run_step({"name": f"{name}: tell staff"}, on_trouble, told)
-        DBOS.sleep(outcome["wait"])
-    raise AssertionError("unreachable")
+
+    def __init__(
+        self,
+        trouble: Trouble,
+        *,
+        on_trouble: Callable[[str], object],
+        pointless: Callable[[], bool],
+    ) -> None:
+        self.trouble = trouble
+        self._on_trouble = on_trouble
+        self._pointless = pointless
+
+    def step(self, name: str, action: Callable[..., Any], *arguments: Any) -> Any:
+        """Try `action` until it is done; its (JSON-able) value.
+
+        After `PATIENCE` seconds of trouble, and before a long wait, staff get the sentence, once
+        for each new one. Raises `StepRefused`, `Superseded` and `Parked`.
+        """
+        while True:
+            tries = self.trouble["tries"] + 1
+            outcome: Outcome = DBOS.run_step(
+                {"name": name}, _try, lambda: action(*arguments), tries
+            )
+            if outcome["state"] == "done":
+                if self.trouble["step"] == name:
+                    self.trouble = NO_TROUBLE
+                return outcome["value"]
+            if outcome["state"] == "refused":
+                raise StepRefused(outcome["message"])
+            if outcome["state"] == "superseded":
+                raise Superseded
+            wait = outcome["wait"]
+            told, message = self.trouble["told"], outcome["message"]
+            seconds = self.trouble["seconds"] + outcome["spent"] + wait
+            if (seconds > PATIENCE or wait > IN_PLACE) and message != told:
+                DBOS.run_step({"name": f"{name}: tell staff"}, self._on_trouble, message)
+                told = message
+            self.trouble = Trouble(step=name, tries=tries, seconds=seconds, told=told)
+            if wait > IN_PLACE:
+                raise Parked(wait)
+            self._wait(wait)
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, LOOK_EVERY))
+            if self._pointless():
+                raise Superseded

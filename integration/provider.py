@@ -185,6 +185,12 @@ class MeetingProvider(Protocol):
         Never touches the others.
         """
 
+    def extend_series(self, series: Series, plan: SeriesPlan) -> None:
+        """Make the series reach to the plan's last slot; already so counts as done.
+
+        Occurrences that were adjusted or dropped may come back as they were: compare afterwards.
+        """
+
     def drop_occurrence(self, series: Series, occurrence_ref: str) -> None:
         """Cancel one occurrence. Already gone counts as done."""
 

@@ -1,26 +1,24 @@
-"""Opening and cancelling a cohort: one staff call, many remote calls, each a recorded step.
+"""Staff's calls about cohorts: stored at once, carried out on the platform by a durable workflow.
 
-`open_cohort` stores the cohort and starts a durable workflow; nothing remote happens in the
-request. A kill at any point resumes at the step it was in. A series is never made twice: before a
-create is repeated the platform is asked whether the first one happened.
+Nothing remote happens in the request. One workflow at a time works on a cohort: it compares what
+the platform holds with what is planned and does what is missing, each remote call a recorded step.
+A kill at any point resumes at the step it was in, and a change made meanwhile is simply the next
+version. A series is never made twice: before a create is repeated the platform is asked.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import time as wall
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, time, timedelta
-from typing import Any
 
-from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
+from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
 
 from course.model import (
-    Carer,
     Cohort,
     CohortState,
     Facilitator,
@@ -29,27 +27,24 @@ from course.model import (
     Rule,
 )
 from course.programme import COURSE
-from course.store import access, cohorts, idempotency
+from course.store import access, changes, cohorts, idempotency
+from course.store import series as series_store
 from course.store.database import Database
 from course.timetable import plan_sessions
-from integration.durable import StepRefused, persist
-from integration.opening import Opening
+from integration.alignment import Alignment
+from integration.amending import Amending, NewCarer, NewHousehold, Refused, draft_carers
+from integration.durable import NO_TROUBLE, Parked, StepRefused, Superseded, Trouble, Work
+from integration.enrolment import Enrolment
+from integration.holdings import Holdings
 
+__all__ = ["NewCarer", "NewCohort", "NewHousehold", "Refused", "Scheduling"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewCarer:
-    """A carer to enrol."""
-
-    name: str
-    email: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewHousehold:
-    """A household that booked: one or two carers."""
-
-    reference: str
-    carers: tuple[NewCarer, ...]
+AT_A_TIME = 32  # cohorts of one platform that one process works on at once
+POLL = 0.1  # seconds between looks into a queue
+REMOVE_AGAIN = 3600.0  # seconds until a refused removal is tried again
+MOST_ROUNDS = 5  # of comparing and mending
+MAIL_QUEUE = "mail"
+ECHO = timedelta(seconds=3)  # how late news of our own changes may come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,18 +65,6 @@ class NewCohort:
     allow_past: bool
 
 
-class Refused(Exception):
-    """Staff's call cannot be done.
-
-    `kind`: `not_configured`, `no_organiser`, `key_reused` or `duplicate`.
-    """
-
-    def __init__(self, kind: str, message: str, *, cohort_id: str | None = None) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.cohort_id = cohort_id
-
-
 class _KeyTaken(Exception):
     """Another request with the same key was faster."""
 
@@ -91,29 +74,64 @@ def _fingerprint(new: NewCohort) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _queue(platform: Platform) -> str:
+    """Trouble with one platform never keeps the other's cohorts waiting."""
+    return f"cohorts on {platform.value}"
+
+
 @DBOS.dbos_class()
 class Scheduling(DBOSConfiguredInstance):
-    """Opens and cancels cohorts. One per process, made before the engine is launched."""
+    """Opens, changes and cancels cohorts. One per process, made before the engine is launched.
+
+    `send_mail` gets a cohort's id when its carers may have something new to be told.
+    """
 
     def __init__(
         self,
         *,
         database: Database,
-        opening: Opening,
+        holdings: Holdings,
+        alignment: Alignment,
+        enrolment: Enrolment,
         organisers: Mapping[Platform, str],
         rule: Rule,
         timezone: str,
         clock: Callable[[], datetime],
+        send_mail: Callable[[str, Work], None] | None = None,
         name: str = "scheduling",
     ) -> None:
         """`name` finds this object again after a restart; it must not change in production."""
         self._database = database
-        self._opening = opening
+        self._holdings = holdings
+        self._alignment = alignment
+        self._enrolment = enrolment
+        self._amending = Amending(database, clock)
         self._organisers = organisers
         self._rule = rule
         self._timezone = timezone
         self._clock = clock
+        self._send_mail = send_mail
         super().__init__(config_name=name)
+
+    def launch(self) -> None:
+        """After the engine has started: declare the queues and take up what was left."""
+        for platform in Platform:
+            DBOS.register_queue(
+                _queue(platform),
+                worker_concurrency=AT_A_TIME,
+                partition_concurrency=1,
+                polling_interval_sec=POLL,
+            )
+        DBOS.register_queue(MAIL_QUEUE, worker_concurrency=4, partition_concurrency=1)
+        self.take_up()
+
+    def take_up(self) -> int:
+        """Start what was stored but whose workflow never began; how many are on their way."""
+        with self._database.read() as connection:
+            waiting = changes.unsettled(connection)
+        for cohort_id, platform, version in waiting:
+            self._start(cohort_id, platform, version)
+        return len(waiting)
 
     def open_cohort(self, new: NewCohort, *, key: str | None, actor: str) -> str:
         """Store the cohort and start opening it; its id (an older one's for the same key).
@@ -160,7 +178,7 @@ class Scheduling(DBOSConfiguredInstance):
                         raise _KeyTaken
         except _KeyTaken:
             return self.open_cohort(new, key=key, actor=actor)
-        self._start(cohort.id)
+        self._start(cohort.id, cohort.platform, cohort.version)
         return cohort.id
 
     def _same_or_refuse(self, older: tuple[str, str], fingerprint: str) -> str:
@@ -194,19 +212,7 @@ class Scheduling(DBOSConfiguredInstance):
             first_session_minutes=new.first_session_minutes,
         )
         # A course that has begun already counts its carers from its start.
-        enrolled_at = min(now, sessions[0].starts_at)
-        carers = tuple(
-            Carer(
-                id=uuid.uuid4().hex,
-                name=person.name,
-                email=person.email,
-                household=household.reference,
-                position=position,
-                enrolled_at=enrolled_at,
-            )
-            for household in new.households
-            for position, person in enumerate(household.carers)
-        )
+        carers, tokens = draft_carers(new.households, enrolled_at=min(now, sessions[0].starts_at))
         cohort = Cohort(
             id=uuid.uuid4().hex,
             name=new.name,
@@ -220,21 +226,128 @@ class Scheduling(DBOSConfiguredInstance):
             facilitators=new.facilitators,
             created_at=now,
         )
-        return cohort, {carer.id: secrets.token_urlsafe(24) for carer in carers}
+        return cohort, tokens
 
-    def resume(self) -> None:
-        """After a start: take up cohorts that were stored but whose workflow never began."""
+    def move_session(
+        self,
+        cohort_id: str,
+        week: int,
+        *,
+        starts_at: datetime | None,
+        minutes: int | None,
+        expected: int | None,
+        actor: str,
+    ) -> None:
+        """Another time or length for one session. This and the calls below raise `Refused`;
+        `expected` is the version that the caller has read, None when they do not say.
+        """
+        self._carry_out(
+            cohort_id,
+            self._amending.move_session(
+                cohort_id,
+                week,
+                starts_at=starts_at,
+                minutes=minutes,
+                expected=expected,
+                actor=actor,
+            ),
+        )
+
+    def skip_session(self, cohort_id: str, week: int, *, expected: int | None, actor: str) -> None:
+        """Skip one Saturday; another is added at the end."""
+        self._carry_out(
+            cohort_id,
+            self._amending.skip_session(cohort_id, week, expected=expected, actor=actor),
+        )
+
+    def enrol(
+        self, cohort_id: str, household: NewHousehold, *, expected: int | None, actor: str
+    ) -> None:
+        """Enrol a household after the opening."""
+        self._carry_out(
+            cohort_id,
+            self._amending.enrol(cohort_id, household, expected=expected, actor=actor),
+        )
+
+    def withdraw(self, cohort_id: str, carer_id: str, *, expected: int | None, actor: str) -> None:
+        """One carer takes part no more; what they attended stays."""
+        self._carry_out(
+            cohort_id,
+            self._amending.withdraw(cohort_id, carer_id, expected=expected, actor=actor),
+        )
+
+    def transfer(
+        self, cohort_id: str, reference: str, to_cohort: str, *, expected: int | None, actor: str
+    ) -> None:
+        """Move a household to another cohort."""
+        here, there = self._amending.transfer(
+            cohort_id, reference, to_cohort, expected=expected, actor=actor
+        )
+        self._carry_out(cohort_id, here)
+        self._carry_out(to_cohort, there)
+
+    def repair(self, cohort_id: str, *, expected: int | None, actor: str) -> None:
+        """Try again what was refused, and put back what was changed on the platform."""
+        self._carry_out(cohort_id, self._amending.repair(cohort_id, expected=expected, actor=actor))
+
+    def cancel_cohort(self, cohort_id: str, *, expected: int | None, actor: str) -> None:
+        """The series goes from the platform, the evidence stays."""
+        self._carry_out(cohort_id, self._amending.cancel(cohort_id, expected=expected, actor=actor))
+
+    def _carry_out(self, cohort_id: str, version: int | None) -> None:
+        if version is None:
+            return
         with self._database.read() as connection:
-            opening = cohorts.cohorts_in_state(connection, CohortState.OPENING)
-        for cohort_id in opening:
-            self._start(cohort_id)
+            platform = cohorts.read_platform(connection, cohort_id)
+        if platform is not None:
+            self._start(cohort_id, platform, version)
 
-    def _start(self, cohort_id: str) -> None:
-        with SetWorkflowID(f"open-{cohort_id}"):
-            DBOS.start_workflow(self.open_workflow, cohort_id)
+    def _start(self, cohort_id: str, platform: Platform, version: int) -> None:
+        with (
+            SetWorkflowID(f"align-{cohort_id}-{version}"),
+            SetEnqueueOptions(queue_partition_key=cohort_id),
+        ):
+            DBOS.enqueue_workflow(
+                _queue(platform), self.align_workflow, cohort_id, version, 1, NO_TROUBLE
+            )
+
+    def series_changed(
+        self, platform: Platform, series_ref: str, *, at: datetime, cause: str
+    ) -> None:
+        """The platform says that a series was changed: compare it with the plan, soon.
+
+        Our own changes come back as such news as well, and are not looked at. `cause` is the same
+        for the same news: it starts one comparison, however often it is told.
+        """
+        with self._database.read() as connection:
+            cohort_id = series_store.find_cohort(connection, platform, series_ref)
+            cohort = cohorts.read_cohort(connection, cohort_id) if cohort_id else None
+        if cohort is None or cohort.settled_at is None or cohort.version != cohort.settled_version:
+            return
+        if at > cohort.settled_at + ECHO:
+            self.check_cohort(cohort.id, platform, cause=cause)
+
+    def check_cohort(self, cohort_id: str, platform: Platform, *, cause: str) -> None:
+        """Compare one cohort's series with the plan, without mending."""
+        with (
+            SetWorkflowID(f"check-{cohort_id}-{cause}"),
+            SetEnqueueOptions(queue_partition_key=cohort_id),
+        ):
+            DBOS.enqueue_workflow(_queue(platform), self.check_workflow, cohort_id)
+
+    def check_due(self) -> int:
+        """Compare the cohorts that have a session within a day, once a day each."""
+        now = self._clock()
+        with self._database.read() as connection:
+            due = cohorts.with_session_between(
+                connection, since=now, until=now + timedelta(hours=24)
+            )
+        for cohort_id, platform, starts_at in due:
+            self.check_cohort(cohort_id, platform, cause=f"before-{starts_at:%Y%m%d%H%M}")
+        return len(due)
 
     def wait_until_settled(self, cohort_id: str, *, timeout: timedelta) -> None:
-        """Return when the cohort is no longer `opening`, or when the time is over."""
+        """Return when the newest version is carried out or in trouble, or the time is over."""
         until = wall.monotonic() + timeout.total_seconds()
         while wall.monotonic() < until:
             with self._database.read() as connection:
@@ -242,74 +355,119 @@ class Scheduling(DBOSConfiguredInstance):
                     return
             wall.sleep(0.05)
 
-    def cancel_cohort(self, cohort_id: str, *, actor: str) -> None:
-        """Start cancelling: the series goes from the platform, the evidence stays."""
-        with self._database.write() as connection:
-            cohorts.request_cancel(connection, cohort_id, now=self._clock())
-            access.add_audit(
-                connection,
-                actor=actor,
-                action="cohort.cancel",
-                subject=cohort_id,
-                now=self._clock(),
-            )
-        with SetWorkflowID(f"cancel-{cohort_id}"):
-            DBOS.start_workflow(self.cancel_workflow, cohort_id)
-
     @DBOS.workflow(max_recovery_attempts=100_000)
-    def open_workflow(self, cohort_id: str) -> str:
-        """Every step of opening a cohort; the state it ended in."""
-        opening = self._opening
-
-        def step(name: str, action: Callable[..., Any], *arguments: Any) -> Any:
-            return persist(
-                name,
-                lambda: action(cohort_id, *arguments),
-                on_trouble=lambda message: opening.tell(cohort_id, message),
-            )
-
+    def align_workflow(self, cohort_id: str, version: int, attempt: int, trouble: Trouble) -> str:
+        """Make the platform hold one version of a cohort; how it ended."""
+        work = Work(
+            trouble,
+            on_trouble=lambda message: self._alignment.tell(cohort_id, version, message),
+            pointless=lambda: self._holdings.is_superseded(cohort_id, version),
+        )
+        removing = False
         try:
-            made = step("create the series", opening.create)
-            for number in range(1, 4):
-                changes = step("compare", opening.compare, made if number == 1 else None)
-                if not changes:
+            removing = bool(
+                work.step("is it cancelled", self._alignment.cancelling, cohort_id, version)
+            )
+            if removing:
+                work.step("remove the series", self._alignment.remove, cohort_id, version)
+                ended = "cancelled"
+            else:
+                ended = self._align(work, cohort_id, version)
+        except Superseded:
+            return "superseded"
+        except Parked as e:
+            return self._come_back(cohort_id, version, attempt, work.trouble, e.wait)
+        except StepRefused as e:
+            if removing:  # what stands on the platform must go: kept until it is done
+                DBOS.run_step(
+                    {"name": "tell staff"}, self._alignment.tell, cohort_id, version, str(e)
+                )
+                return self._come_back(cohort_id, version, attempt, work.trouble, REMOVE_AGAIN)
+            return str(
+                DBOS.run_step(
+                    {"name": "give up"}, self._alignment.give_up, cohort_id, version, str(e)
+                )
+            )
+        if self._send_mail is not None:
+            with (
+                SetWorkflowID(f"mail-{cohort_id}-{version}"),
+                SetEnqueueOptions(queue_partition_key=cohort_id),
+            ):
+                DBOS.enqueue_workflow(MAIL_QUEUE, self.mail_workflow, cohort_id, 1, NO_TROUBLE)
+        return ended
+
+    def _come_back(
+        self, cohort_id: str, version: int, attempt: int, trouble: Trouble, wait: float
+    ) -> str:
+        """End, and be started again after the wait: a thread is not kept for so long."""
+        with self._database.read() as connection:
+            platform = cohorts.read_platform(connection, cohort_id)
+        if platform is None:
+            return "superseded"
+        with (
+            SetWorkflowID(f"align-{cohort_id}-{version}-{attempt + 1}"),
+            SetEnqueueOptions(queue_partition_key=cohort_id, delay_seconds=wait),
+        ):
+            DBOS.enqueue_workflow(
+                _queue(platform), self.align_workflow, cohort_id, version, attempt + 1, trouble
+            )
+        return "parked"
+
+    def _align(self, work: Work, cohort_id: str, version: int) -> str:
+        alignment, enrolment = self._alignment, self._enrolment
+        of = (cohort_id, version)
+        known = work.step("make the series", alignment.create, *of)
+        for _ in range(MOST_ROUNDS):
+            found = work.step("compare", alignment.compare, *of, known)
+            known = None
+            if found["gone"]:
+                work.step("forget the deleted series", alignment.forget, *of)
+                known = work.step("make the series again", alignment.create, *of)
+            elif found["missing"]:
+                work.step("make it longer", alignment.extend, *of)
+            else:
+                for change in found["changes"]:
+                    work.step(f"mend {change['ref']}", alignment.mend, *of, change)
+                if not found["look_again"]:
                     break
-                if number == 3:
-                    raise StepRefused(step("name the difference", opening.difference))
-                for change in changes:
-                    step(f"mend {change['ref']}", opening.mend, change)
-            step("find the meeting", opening.resolve)
-            for carer_id in step("list the carers", opening.to_invite):
-                try:
-                    step("invite", opening.invite, carer_id)
-                except StepRefused as e:
-                    step("note the refusal", opening.note_refusal, carer_id, str(e))
-            step("share links", opening.share_invitations)
-            step("watch", opening.watch)
-            return str(step("finish", opening.finish))
-        except StepRefused as e:
-            return str(DBOS.run_step({"name": "give up"}, opening.give_up, cohort_id, str(e)))
+        else:
+            raise StepRefused(work.step("name the difference", alignment.difference, *of))
+        work.step("find the meeting", alignment.resolve, *of)
+        for carer_id in work.step("list who comes", enrolment.to_invite, *of):
+            try:
+                work.step("invite", enrolment.invite, *of, carer_id)
+            except StepRefused as e:
+                work.step("note the refusal", enrolment.note_refusal, *of, carer_id, str(e))
+        for carer_id in work.step("list who goes", enrolment.to_withdraw, *of):
+            work.step("withdraw", enrolment.withdraw, *of, carer_id)
+        work.step("share links", enrolment.share, *of)
+        work.step("watch", alignment.watch, *of)
+        return str(work.step("finish", alignment.finish, *of))
 
     @DBOS.workflow(max_recovery_attempts=100_000)
-    def cancel_workflow(self, cohort_id: str) -> str:
-        """Wait for a running opening to notice, then remove everything from the platform."""
-        opening = self._opening
-
-        def step(name: str, action: Callable[[str], Any]) -> Any:
-            return persist(
-                name,
-                lambda: action(cohort_id),
-                on_trouble=lambda message: opening.tell(cohort_id, message),
-            )
-
-        while DBOS.run_step({"name": "is it still opening"}, self._still_opening, cohort_id):
-            DBOS.sleep(0.5)
+    def check_workflow(self, cohort_id: str) -> str:
+        """Compare without mending. Trouble ends it: the next news or day looks again."""
+        work = Work(NO_TROUBLE, on_trouble=lambda _: None, pointless=lambda: False)
         try:
-            step("remove the series", opening.remove)
-            return "cancelled"
-        except StepRefused as e:
-            return str(DBOS.run_step({"name": "tell staff"}, opening.tell, cohort_id, str(e)))
+            return str(work.step("look for drift", self._alignment.look_for_drift, cohort_id))
+        except (StepRefused, Superseded, Parked):
+            return "not now"
 
-    def _still_opening(self, cohort_id: str) -> bool:
-        found = DBOS.get_workflow_status(f"open-{cohort_id}")
-        return found is not None and found.status in ("PENDING", "ENQUEUED", "DELAYED")
+    @DBOS.workflow(max_recovery_attempts=100_000)
+    def mail_workflow(self, cohort_id: str, attempt: int, trouble: Trouble) -> str:
+        """Send what the carers of a cohort have not been told yet."""
+        work = Work(trouble, on_trouble=lambda _: None, pointless=lambda: False)
+        if self._send_mail is None:
+            return "no mail is configured"
+        try:
+            self._send_mail(cohort_id, work)
+        except Parked as e:
+            with (
+                SetWorkflowID(f"{DBOS.workflow_id}-{attempt + 1}"),
+                SetEnqueueOptions(queue_partition_key=cohort_id, delay_seconds=e.wait),
+            ):
+                DBOS.enqueue_workflow(
+                    MAIL_QUEUE, self.mail_workflow, cohort_id, attempt + 1, work.trouble
+                )
+            return "parked"
+        return "sent"

@@ -8,13 +8,14 @@ back as instants. https://learn.microsoft.com/graph/api/user-post-events
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from course.model import Platform
+from integration.pace import Pace
 from integration.provider import (
     Invitation,
     Invitee,
@@ -40,6 +41,8 @@ from integration.teams_values import (
 )
 from integration.teams_watches import Watches
 
+AROUND = timedelta(weeks=26)  # where instances may be that the plan does not know (any more)
+
 
 class TeamsProvider:
     """Teams behind Circle's words. Building it touches no network."""
@@ -59,6 +62,7 @@ class TeamsProvider:
         login_url: str,
         engagements_version: str,
         clock: Callable[[], datetime],
+        pace: Pace | None = None,
     ) -> None:
         self._graph = GraphCalls(
             tenant_id=tenant_id,
@@ -68,6 +72,7 @@ class TeamsProvider:
             graph_url=graph_url,
             login_url=login_url,
             clock=clock,
+            pace=pace,
         )
         self._meetings = Meetings(self._graph, reports=engagements_version)
         self._watches = Watches(self._graph)
@@ -144,14 +149,14 @@ class TeamsProvider:
         return Series(ref=ref, organiser_ref=organiser, join_url=join_url_of(event))
 
     def list_occurrences(self, series: Series, plan: SeriesPlan) -> tuple[Occurrence, ...]:
-        """GET /users/{id}/events/{id}/instances, over the plan and two days around it."""
+        """GET /users/{id}/events/{id}/instances, over the plan and half a year around it."""
         rows = pages(
             self._graph,
             f"{event_path(series, series.ref)}/instances",
             needs=WRITE_CALENDAR,
             params={
-                "startDateTime": utc(plan.slots[0].starts_at - timedelta(days=2)),
-                "endDateTime": utc(plan.slots[-1].starts_at + timedelta(days=2)),
+                "startDateTime": utc(plan.slots[0].starts_at - AROUND),
+                "endDateTime": utc(plan.slots[-1].starts_at + AROUND),
             },
             headers=CALENDAR,
         )
@@ -182,6 +187,35 @@ class TeamsProvider:
             event_path(series, occurrence_ref),
             needs=WRITE_CALENDAR,
             body=body,
+            headers=CALENDAR,
+        )
+
+    def extend_series(self, series: Series, plan: SeriesPlan) -> None:
+        """PATCH the master's recurrence; Exchange may make every instance anew."""
+        path = event_path(series, series.ref)
+        answer = self._graph.call(
+            "GET", path, needs=WRITE_CALENDAR, params={"$select": "recurrence"}, headers=CALENDAR
+        )
+        found = answer.body.get("recurrence")
+        pattern, span = (found.get("pattern"), found.get("range")) if found else (None, None)
+        if not isinstance(pattern, dict) or not isinstance(span, dict):
+            raise ProviderError("Teams shows no series to make longer.", permanent=True)
+        begins = date.fromisoformat(str(span.get("startDate")))
+        last = plan.slots[-1].starts_at.astimezone(ZoneInfo(plan.timezone)).date()
+        weeks = -(-(last - begins).days // 7) + 1
+        if weeks <= int(span.get("numberOfOccurrences") or 0):
+            return
+        span = {
+            "type": "numbered",
+            "startDate": begins.isoformat(),
+            "numberOfOccurrences": weeks,
+            "recurrenceTimeZone": plan.timezone,
+        }
+        self._graph.call(
+            "PATCH",
+            path,
+            needs=WRITE_CALENDAR,
+            body={"recurrence": {"pattern": pattern, "range": span}},
             headers=CALENDAR,
         )
 

@@ -8,20 +8,25 @@ https://learn.microsoft.com/entra/msal/python/
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msal
 import requests
 
 from integration.http import CONNECT, READ, Answer, Transport, retry_after
+from integration.pace import Pace
 from integration.provider import ProviderError
 
 MICROSOFT = "https://login.microsoftonline.com"
+_MAILBOX = re.compile(r"/users/([^/?]+)/(?:events|calendar)")
 SCOPE = "https://graph.microsoft.com/.default"
 
 
@@ -67,6 +72,7 @@ class GraphCalls:
         graph_url: str,
         login_url: str,
         clock: Callable[[], datetime],
+        pace: Pace | None = None,
     ) -> None:
         self._tenant_id = tenant_id
         self._client_id = client_id
@@ -77,6 +83,8 @@ class GraphCalls:
         self._transport = Transport("Microsoft Graph")
         self._lock = threading.Lock()
         self._application: Any = None
+        self._pace = pace
+        self._mailboxes: dict[str, str] = {}
         self.graph_url = graph_url
 
     def token(self) -> str:
@@ -153,13 +161,25 @@ class GraphCalls:
         url = path if path.startswith("http") else f"{self.graph_url}/{path}"
         if not url.startswith(f"{self.graph_url}/"):
             raise ProviderError("Graph named a next page on another host.", permanent=True)
-        answer = self._once(method, url, body, params, headers)
-        if answer.code == 401:
-            self.forget()
+        with self._place(url):
             answer = self._once(method, url, body, params, headers)
+            if answer.code == 401:
+                self.forget()
+                answer = self._once(method, url, body, params, headers)
         if answer.ok:
             return answer
         raise self._error(answer, method, needs)
+
+    def same_mailbox(self, address: str, object_id: str) -> None:
+        """Both names are one mailbox, whose calls stand in one line."""
+        self._mailboxes[object_id.casefold()] = address.casefold()
+
+    def _place(self, url: str) -> AbstractContextManager[None]:
+        found = _MAILBOX.search(url)
+        if self._pace is None or found is None:
+            return nullcontext()
+        name = unquote(found[1]).casefold()
+        return self._pace.place("teams", self._mailboxes.get(name, name))
 
     def _once(
         self,

@@ -43,6 +43,7 @@ class Meetings:
         """The online meeting behind the event, found by its join link."""
         join_url = series.join_url or self._read_join_url(series)
         organiser = self._object_id(series.organiser_ref, join_url)
+        self._graph.same_mailbox(series.organiser_ref, organiser)
         # Encoded exactly once and whole: the link holds percent signs of its own.
         link = quote(join_url.replace("'", "''"), safe="")
         answer = self._graph.call(

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from course.model import Platform
 from integration.http import Answer
+from integration.pace import Pace
 from integration.provider import (
     Invitation,
     Invitee,
@@ -52,6 +53,7 @@ class ZoomProvider:
         api_url: str,
         oauth_url: str,
         clock: Callable[[], datetime],
+        pace: Pace | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._calls = ZoomCalls(
@@ -61,6 +63,7 @@ class ZoomProvider:
             api_url=api_url,
             oauth_url=oauth_url,
             clock=clock,
+            pace=pace,
             monotonic=monotonic,
         )
         self._zoom = self._calls.client
@@ -176,6 +179,26 @@ class ZoomProvider:
                 params={"occurrence_id": _named(occurrence_ref)},
                 data=body,
             )
+
+    def extend_series(self, series: Series, plan: SeriesPlan) -> None:
+        """PATCH /meetings/{meetingId} with the whole pattern and more weeks.
+
+        A single field of the pattern is refused, and the occurrences are made anew.
+        """
+        answer = self._zoom.meeting.get(id=series.ref, show_previous_occurrences="true")
+        there, pattern = _occurrences(answer.body.get("occurrences")), answer.body.get("recurrence")
+        if not there or not isinstance(pattern, dict):
+            raise ProviderError("Zoom shows no series to make longer.", permanent=True)
+        zone = ZoneInfo(plan.timezone)
+        last = plan.slots[-1].starts_at.astimezone(zone).date()
+        short = (last - there[-1].starts_at.astimezone(zone).date()).days
+        if short <= 0:
+            return
+        weeks = int(pattern.get("end_times") or len(there)) + -(-short // 7)
+        kept = {k: pattern[k] for k in ("type", "repeat_interval", "weekly_days") if k in pattern}
+        self._zoom.meeting.patch_request(
+            f"/meetings/{series.ref}", data={"recurrence": {**kept, "end_times": weeks}}
+        )
 
     def drop_occurrence(self, series: Series, occurrence_ref: str) -> None:
         """DELETE one occurrence."""

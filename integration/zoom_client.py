@@ -8,6 +8,7 @@ https://developers.zoom.us/docs/internal-apps/s2s-oauth/
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from base64 import b64encode
@@ -18,10 +19,16 @@ from typing import Any
 import zoomus
 
 from integration.http import Answer, Transport, retry_after
+from integration.pace import Pace
 from integration.provider import ProviderError
 
 EARLY = 60.0  # seconds before its end at which a token is renewed
 NOT_FOUND = 3001
+_HEAVY = re.compile(r"GET /(report|metrics)/")
+_MEDIUM = re.compile(
+    r"(POST|GET) /users/[^/]+/meetings$|GET /meetings/[^/]+/registrants$"
+    r"|PUT /meetings/[^/]+/registrants/status$|GET /past_meetings/"
+)
 _IN_PATH = frozenset({"id", "user_id", "meeting_id"})
 
 
@@ -166,6 +173,14 @@ class PooledZoomClient(zoomus.client.ZoomClient):  # type: ignore[misc]  # zoomu
         }
 
 
+def category_of(method: str, path: str) -> str:
+    """Under which of Zoom's limits a call falls."""
+    call = f"{method} {path}"
+    if _HEAVY.match(call):
+        return "heavy"
+    return "medium" if _MEDIUM.match(call) else "light"
+
+
 class ZoomCalls:
     """Calls Zoom with a valid token and turns refusals into `ProviderError`."""
 
@@ -178,10 +193,14 @@ class ZoomCalls:
         api_url: str,
         oauth_url: str,
         clock: Callable[[], datetime],
+        pace: Pace | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transport = Transport("Zoom", monotonic=monotonic)
         self._clock = clock
+        self._account_id = account_id
+        self._api_url = api_url
+        self._pace = pace
         self.tokens = Tokens(
             transport=self._transport,
             oauth_url=oauth_url,
@@ -196,6 +215,9 @@ class ZoomCalls:
         """One call; a token that Zoom turns down is renewed once. Raises `ProviderError`."""
         query = {k: str(v) for k, v in (params or {}).items()}
         token = self.tokens.current()
+        if self._pace is not None:
+            path = url.removeprefix(self._api_url)
+            self._pace.turn("zoom", self._account_id, category_of(method, path))
         answer = self._once(method, url, query, data, token)
         if answer.code == 401:
             answer = self._once(method, url, query, data, self.tokens.current(refused=token))

@@ -41,7 +41,10 @@ class SandboxConfig:
     zoom_webhook_secret: str = "sandbox-zoom-webhook-secret"  # invented
     zoom_webhook_url: str = "http://127.0.0.1:8000/webhooks/zoom"
     zoom_host: str = "host@practice.example"
+    zoom_more_hosts: tuple[str, ...] = ()  # licensed too
     zoom_host_licensed: bool = True
+    zoom_plan: str = "pro"  # whose limits are enforced: pro, business, or none
+    latency: float = 0.0  # seconds before a platform answers
     zoom_scopes: tuple[str, ...] = ZOOM_SCOPES
     teams_tenant_id: str = "5f1b0c9e-0000-4000-8000-00000000aaaa"
     teams_client_id: str = "5f1b0c9e-0000-4000-8000-00000000bbbb"

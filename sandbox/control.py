@@ -9,8 +9,10 @@ from typing import Any, get_args
 
 from flask import Blueprint, Response, jsonify, request
 
+from sandbox.faults import BadFault, Faults, read_fault
 from sandbox.graph_api import GraphStandIn
 from sandbox.graph_errors import GraphError
+from sandbox.limits import Limits
 from sandbox.scene import Act, Deed, Person, Scene
 from sandbox.zoom_account import ZoomError, ZoomStandIn
 from sandbox.zoom_stage import ZoomStage
@@ -35,6 +37,12 @@ Ask the service to prove its Zoom secret:        curl -X POST {base}/control/zoo
 Tell it something about a subscription of Teams:
   curl -X POST {base}/control/teams/subscriptions/<id>/reauthorizationRequired
   (or subscriptionRemoved, or missed)
+
+Make a platform fail (see sandbox/faults.py for the fields), look at the calls, end it:
+  curl -H 'Content-Type: application/json' {base}/control/faults -d '
+    {{"platform": "zoom", "do": "lose_reply", "method": "POST", "path": "/meetings$"}}'
+  curl {base}/control/calls
+  curl -X DELETE {base}/control/faults
 
 On Zoom: {zoom} series, {instances} held sessions.
 On Teams: {teams} series, {subscriptions} live subscriptions.
@@ -80,12 +88,18 @@ def _made(kind: Any, asked: Any) -> Any:
     return kind(**asked)
 
 
-def create_control(zoom: ZoomStandIn, stage: ZoomStage, graph: GraphStandIn) -> Blueprint:
+def create_control(
+    zoom: ZoomStandIn, stage: ZoomStage, graph: GraphStandIn, faults: Faults, limits: Limits
+) -> Blueprint:
     """The blueprint with / and /control."""
     routes = Blueprint("control", __name__)
 
     @routes.errorhandler(BadScene)
     def unreadable(error: BadScene) -> Response:
+        return _answer(400, {"error": str(error)})
+
+    @routes.errorhandler(BadFault)
+    def unreadable_fault(error: BadFault) -> Response:
         return _answer(400, {"error": str(error)})
 
     @routes.errorhandler(ZoomError)
@@ -127,6 +141,20 @@ def create_control(zoom: ZoomStandIn, stage: ZoomStage, graph: GraphStandIn) -> 
     @routes.post("/control/teams/subscriptions/<ref>/<kind>")
     def lifecycle(ref: str, kind: str) -> Response:
         return jsonify(answered=graph.subscriptions.lifecycle(ref, kind))
+
+    @routes.post("/control/faults")
+    def add_fault() -> Response:
+        faults.add(read_fault(_json()))
+        return jsonify(active=len(faults.active))
+
+    @routes.delete("/control/faults")
+    def clear_faults() -> Response:
+        faults.reset()
+        return jsonify(active=0)
+
+    @routes.get("/control/calls")
+    def calls() -> Response:
+        return jsonify(calls=faults.calls, refused=limits.refused)
 
     return routes
 

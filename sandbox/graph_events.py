@@ -122,7 +122,7 @@ class Calendar:
         starts_at, ends_at = read_point(asked.get("start")), read_point(asked.get("end"))
         if ends_at <= starts_at:
             raise invalid("End is before start.")
-        begins = expand(asked, starts_at)
+        expand(asked, starts_at)  # refuses what it cannot repeat, before anything is made
         number = next(self._numbers)
         online = asked.get("isOnlineMeeting") is True
         identity = f"AAMkAGI{number:06d}{secrets.token_hex(8)}="
@@ -133,13 +133,9 @@ class Calendar:
             ends_at=ends_at,
             join_url=self._join_url(number) if online else "",
             meeting_id=f"MSo{secrets.token_urlsafe(24)}" if online else "",
-            instances=[
-                GraphInstance(
-                    id=f"{identity[:-1]}i{n}=", starts_at=at, ends_at=at + (ends_at - starts_at)
-                )
-                for n, at in enumerate(begins)
-            ],
+            instances=[],
         )
+        series.instances = _instances(identity, asked, series)
         self._series[series.id] = series
         return series
 
@@ -171,9 +167,13 @@ class Calendar:
         series, instance = self.find(ref)
         check_names(asked)
         if instance is None:
-            if set(asked) - {"attendees", "subject", "body", "hideAttendees"}:
+            known = {"attendees", "subject", "body", "hideAttendees", "recurrence"}
+            if set(asked) - known:
                 raise GraphError(400, "ErrorInvalidRequest", "The stand-in keeps a series' times.")
             series.asked = {**series.asked, **asked}
+            if "recurrence" in asked:
+                # Whether exceptions outlive a longer range is not documented: here none does.
+                series.instances = _instances(series.id, series.asked, series)
             return series.body(zone_name)
         if set(asked) - {"start", "end"}:
             raise GraphError(400, "ErrorInvalidRequest", "The stand-in moves instances only.")
@@ -207,6 +207,14 @@ class Calendar:
         """The series behind an online meeting."""
         found = (s for s in list(self._series.values()) if s.meeting_id == meeting_id != "")
         return next(found, None)
+
+
+def _instances(identity: str, asked: dict[str, Any], series: GraphSeries) -> list[GraphInstance]:
+    length = series.ends_at - series.starts_at
+    return [
+        GraphInstance(id=f"{identity[:-1]}i{n}=", starts_at=at, ends_at=at + length)
+        for n, at in enumerate(expand(asked, series.starts_at))
+    ]
 
 
 def _crosses(

@@ -14,7 +14,9 @@ from werkzeug.serving import make_server
 from sandbox.config import SandboxConfig
 from sandbox.control import create_control
 from sandbox.delivery import Courier
+from sandbox.faults import Faults
 from sandbox.graph_api import create_graph, create_graph_api
+from sandbox.limits import Limits
 from sandbox.login import create_login
 from sandbox.zoom_account import ZoomStandIn
 from sandbox.zoom_api import create_zoom
@@ -34,7 +36,12 @@ def create_sandbox(config: SandboxConfig, *, clock: Callable[[], datetime] = wal
     app.register_blueprint(create_zoom(zoom), url_prefix="/zoom")
     app.register_blueprint(create_graph_api(graph), url_prefix="/graph")
     app.register_blueprint(create_login(graph.login), url_prefix="/login")
-    app.register_blueprint(create_control(zoom, ZoomStage(zoom, Courier()), graph))
+    stage = ZoomStage(zoom, Courier())
+    zoom.announce = stage.announce
+    limits = Limits(app.wsgi_app, plan=config.zoom_plan, latency=config.latency)
+    faults = Faults(limits)
+    app.register_blueprint(create_control(zoom, stage, graph, faults, limits))
+    app.wsgi_app = faults  # type: ignore[method-assign]  # Flask's own way to put layers around it
     return app
 
 

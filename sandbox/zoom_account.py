@@ -20,12 +20,13 @@ from urllib.parse import unquote
 from flask import Response, jsonify, request
 
 from sandbox.config import SandboxConfig
-from sandbox.zoom_meetings import Instance, Meeting, ZoomAccount, zulu
+from sandbox.zoom_meetings import Instance, Meeting, Occurrence, ZoomAccount, zulu
 
 TOKEN_LIFE = timedelta(hours=1)
 CHANGES_A_DAY = 100
 REGISTRATIONS_A_DAY = 3
 View = Callable[..., Response]
+Announce = Callable[[str, Meeting, list[Occurrence]], None]
 
 
 class ZoomError(Exception):
@@ -50,19 +51,19 @@ class ZoomError(Exception):
 
 @dataclass(slots=True)
 class ZoomStandIn:
-    """The account, its tokens and its API."""
+    """The account, its tokens and its API. `announce` tells the webhook of a changed meeting."""
 
     config: SandboxConfig
     clock: Callable[[], datetime]
     account: ZoomAccount = field(default_factory=ZoomAccount)
     tokens: dict[str, datetime] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    announce: Announce = field(default=lambda *_: None)
 
     @property
     def host_id(self) -> str:
         """The host's id, made from the address."""
-        digest = hashlib.sha256(self.config.zoom_host.encode()).digest()[:16]
-        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        return host_id_of(self.config.zoom_host)
 
     def meeting(self, number: str) -> Meeting:
         """A meeting by its number."""
@@ -87,11 +88,11 @@ class ZoomStandIn:
                 return meeting, meeting.instances[-1]
         raise ZoomError(404, 3001, "Meeting does not exist or has expired.")
 
-    def count_change(self) -> None:
+    def count_change(self, host: str) -> None:
         """Zoom allows a hundred creates and updates a day for each host."""
         now = self.clock()
         day = f"{now.astimezone(UTC):%Y-%m-%d}"
-        done = self.account.changes.get((self.host_id, day), 0)
+        done = self.account.changes.get((host, day), 0)
         if done >= CHANGES_A_DAY:
             midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
             raise ZoomError(
@@ -105,7 +106,7 @@ class ZoomStandIn:
                     "Retry-After": zulu(midnight + timedelta(days=1)),
                 },
             )
-        self.account.changes[(self.host_id, day)] = done + 1
+        self.account.changes[(host, day)] = done + 1
 
     def check(self, scope: str) -> None:
         """A live token with that scope."""
@@ -117,6 +118,12 @@ class ZoomStandIn:
             raise ZoomError(401, 124, "Access token is expired.")
         if scope not in self.config.zoom_scopes:
             raise ZoomError(400, 4711, f"Invalid access token, does not contain scopes:[{scope}].")
+
+
+def host_id_of(address: str) -> str:
+    """A user's id, made from the address."""
+    digest = hashlib.sha256(address.encode()).digest()[:16]
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def needs(zoom: ZoomStandIn, scope: str) -> Callable[[View], View]:

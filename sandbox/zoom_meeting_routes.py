@@ -11,6 +11,7 @@ from sandbox.zoom_account import (
     ZoomError,
     ZoomStandIn,
     answer_with,
+    host_id_of,
     json_body,
     needs,
     page_of,
@@ -32,7 +33,7 @@ def add_meetings(routes: Blueprint, zoom: ZoomStandIn) -> None:
     @routes.post("/v2/users/<user>/meetings")
     @needs(zoom, "meeting:write:meeting:admin")
     def create(user: str) -> Response:
-        _host(zoom, user)
+        host = _host(zoom, user)
         asked = json_body()
         if asked.get("type") == RECURRING and "start_time" not in asked:
             asked = {**asked, "type": INSTANT, "start_time": zulu(zoom.clock())}
@@ -43,13 +44,13 @@ def add_meetings(routes: Blueprint, zoom: ZoomStandIn) -> None:
             zoom.config.zoom_host_licensed
         ):
             raise ZoomError(400, 3161, "Meeting hosting and scheduling capabilities not allowed.")
-        zoom.count_change()
+        zoom.count_change(host)
         number = zoom.account.new_id()
         made = Meeting(
             id=number,
             uuid=zoom.account.new_uuid(),
-            host_id=zoom.host_id,
-            host_email=zoom.config.zoom_host,
+            host_id=host_id_of(host),
+            host_email=host,
             asked=asked,
             created_at=zoom.clock(),
             occurrences=plan(asked),
@@ -61,7 +62,7 @@ def add_meetings(routes: Blueprint, zoom: ZoomStandIn) -> None:
     @routes.get("/v2/users/<user>/meetings")
     @needs(zoom, "meeting:read:list_meetings:admin")
     def listed(user: str) -> Response:
-        _host(zoom, user)
+        host = _host(zoom, user)
         rows = [
             {
                 "id": m.id,
@@ -75,6 +76,7 @@ def add_meetings(routes: Blueprint, zoom: ZoomStandIn) -> None:
                 "created_at": zulu(m.created_at),
             }
             for m in zoom.account.meetings.values()
+            if m.host_email == host
         ]
         return page_of(rows, "meetings")
 
@@ -90,12 +92,13 @@ def add_meetings(routes: Blueprint, zoom: ZoomStandIn) -> None:
     def update(number: str) -> Response:
         meeting, asked = zoom.meeting(number), json_body()
         wanted = request.args.get("occurrence_id")
-        zoom.count_change()
+        zoom.count_change(meeting.host_email)
         if wanted is None:
             if faults := faults_of_series_change(asked):
                 raise ZoomError(400, 300, "Validation Failed.", fields=faults)
             meeting.asked.update(asked)
             meeting.occurrences = plan(meeting.asked)  # exceptions made earlier are lost
+            zoom.announce("meeting.updated", meeting, meeting.occurrences)
             return Response(status=204)
         if faults := faults_of_occurrence_change(asked):
             raise ZoomError(400, 300, "Validation Failed.", fields=faults)
@@ -105,6 +108,7 @@ def add_meetings(routes: Blueprint, zoom: ZoomStandIn) -> None:
                 if "start_time" in asked:
                     zone = asked.get("timezone", meeting.asked["timezone"])
                     occurrence.starts_at = read_start(asked["start_time"], zone)
+                zoom.announce("meeting.updated", meeting, [occurrence])
                 return Response(status=204)
         raise ZoomError(404, 3001, f"Meeting does not exist: {number}.")
 
@@ -115,16 +119,21 @@ def add_meetings(routes: Blueprint, zoom: ZoomStandIn) -> None:
         wanted = request.args.get("occurrence_id")
         if wanted is None:
             del zoom.account.meetings[meeting.id]
+            zoom.announce("meeting.deleted", meeting, meeting.occurrences)
             return Response(status=204)
         for occurrence in meeting.occurrences:
             if occurrence.id == wanted and not occurrence.deleted:
                 occurrence.deleted = True
+                zoom.announce("meeting.deleted", meeting, [occurrence])
                 return Response(status=204)
         raise ZoomError(404, 3001, f"Meeting does not exist: {number}.")
 
 
-def _host(zoom: ZoomStandIn, user: str) -> None:
+def _host(zoom: ZoomStandIn, user: str) -> str:
+    """The address of a licensed user, by address or id."""
     if user == "me":
         raise ZoomError(400, 4711, "This API does not support `me` for a server-to-server app.")
-    if user not in (zoom.config.zoom_host, zoom.host_id):
-        raise ZoomError(404, 1001, f"User does not exist: {user}.")
+    for address in (zoom.config.zoom_host, *zoom.config.zoom_more_hosts):
+        if user in (address, host_id_of(address)):
+            return address
+    raise ZoomError(404, 1001, f"User does not exist: {user}.")

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from typing import Any
 from sandbox.delivery import Courier, Tally
 from sandbox.scene import Act, Person, Scene
 from sandbox.zoom_account import ZoomError, ZoomStandIn
-from sandbox.zoom_meetings import Instance, Meeting, zulu
+from sandbox.zoom_meetings import Instance, Meeting, Occurrence, zulu
 
 QOS_BATCH = 5  # minutes of quality rows in one notification
 ADMITTED = "meeting.participant_admitted"
@@ -79,6 +80,32 @@ class ZoomStage:
                 else:
                     tally.failed.append(f"{notice.event}: {code or 'no answer'}")
         return tally.summary()
+
+    def announce(self, event: str, meeting: Meeting, occurrences: list[Occurrence]) -> None:
+        """Tell the webhook that a meeting was changed or deleted, by whomever, a little later."""
+        config = self._zoom.config
+        body = {
+            "event": event,
+            "event_ts": int(self._zoom.clock().timestamp() * 1000),
+            "payload": {
+                "account_id": config.zoom_account_id,
+                "operator": meeting.host_email,
+                "operator_id": meeting.host_id,
+                "operation": "single" if len(occurrences) == 1 else "all",
+                "object": {
+                    "id": meeting.id,
+                    "uuid": meeting.uuid,
+                    "host_id": meeting.host_id,
+                    "occurrences": [o.body() for o in occurrences],
+                },
+            },
+        }
+        raw = json.dumps(body).encode()
+        threading.Thread(
+            target=self._courier.deliver,
+            args=(config.zoom_webhook_url, raw, self._signed(raw)),
+            daemon=True,
+        ).start()
 
     def validate(self) -> dict[str, object]:
         """Send the signed check of the endpoint; whether its answer proves the secret."""

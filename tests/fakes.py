@@ -116,7 +116,9 @@ class FakeProvider:
 
     def list_occurrences(self, series: Series, plan: SeriesPlan) -> tuple[Occurrence, ...]:
         self._called("list_occurrences")
-        assert plan.marker == self.plans[series.ref].marker
+        if series.ref not in self.plans:
+            raise ProviderError("It does not exist (any more).", permanent=True, gone=True)
+        assert plan.timezone == self.plans[series.ref].timezone
         return tuple(sorted(self.occurrences[series.ref], key=lambda o: o.starts_at))
 
     def adjust_occurrence(
@@ -136,6 +138,22 @@ class FakeProvider:
             if o.ref == occurrence_ref
             else o
             for o in self.occurrences[series.ref]
+        ]
+
+    def extend_series(self, series: Series, plan: SeriesPlan) -> None:
+        """As a platform may do it at worst: every occurrence is made anew, as it first was."""
+        self._called("extend_series")
+        zone = ZoneInfo(plan.timezone)
+        made = self.plans[series.ref]
+        first = made.slots[0].starts_at.astimezone(zone)
+        weeks = (plan.slots[-1].starts_at.astimezone(zone).date() - first.date()).days // 7 + 1
+        self.occurrences[series.ref] = [
+            Occurrence(
+                ref=f"{series.ref}-{n}",
+                starts_at=first + timedelta(weeks=n),
+                length=made.usual_length,
+            )
+            for n in range(weeks)
         ]
 
     def drop_occurrence(self, series: Series, occurrence_ref: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Protocol
 
 from flask import Blueprint, Response, jsonify
 
@@ -11,17 +12,24 @@ from course.model import Platform
 from course.store.database import Database
 from web.access import open_door
 from web.attention import add_attention
+from web.changes import ChangeOffice, add_changes
+from web.cohort_view import CohortView, Settling
 from web.cohorts import CohortOffice, add_cohorts
 from web.operations import Operations
 from web.registers import add_registers
+from web.timetable import add_timetable
 
 VERSION = "1.0.0"
+
+
+class Office(CohortOffice, ChangeOffice, Settling, Protocol):
+    """Whoever opens, changes and cancels cohorts."""
 
 
 def create_api(
     *,
     database: Database,
-    office: CohortOffice,
+    office: Office,
     close_register: Callable[[str, int, str], None],
     configured: Callable[[], Mapping[Platform, list[str]]],
     clock: Callable[[], datetime],
@@ -32,13 +40,16 @@ def create_api(
     root = Blueprint("api", __name__)
     routes = Blueprint("v1", __name__, url_prefix="/api/v1")
     api = Operations(routes, database, clock)
+    view = CohortView(database, office, public_url)
     add_cohorts(
         api,
         office=office,
+        view=view,
         configured=configured,
-        public_url=public_url,
         default_timezone=default_timezone,
     )
+    add_changes(api, office=office, view=view)
+    add_timetable(api, default_timezone=default_timezone)
     add_registers(api, close_register=close_register)
     add_attention(api)
 

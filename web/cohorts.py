@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Protocol
-from zoneinfo import ZoneInfo
 
 from flask import Response, jsonify, request
 from pydantic import TypeAdapter, ValidationError
 
-from course.model import Cohort, CohortState, Facilitator, Platform
+from course.model import Facilitator, Platform
 from course.programme import COURSE
 from course.store import cohorts
-from course.store.cohorts import Enrolment
-from course.store.database import Database
 from course.timetable import faults_of_plan
 from integration.scheduling import NewCarer, NewCohort, NewHousehold, Refused
 from web.access import Caller
+from web.cohort_view import CohortView, cohort_json, expected_version, known_cohort, problem_of
 from web.operations import Operations
 from web.problems import Problem
 from web.schemas import CohortIn, CohortOut, CohortsOut, Page
 
-WAIT = timedelta(seconds=18)  # an answer within 20 s, with what the answer itself takes
-WAITERS = 16  # so many requests may wait at once; the other threads stay free for webhooks
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _WRITERS, _ALL = ("admin",), ("admin", "facilitator", "viewer")
 
@@ -35,92 +30,24 @@ class CohortOffice(Protocol):
 
     def open_cohort(self, new: NewCohort, *, key: str | None, actor: str) -> str: ...
 
-    def cancel_cohort(self, cohort_id: str, *, actor: str) -> None: ...
-
-    def wait_until_settled(self, cohort_id: str, *, timeout: timedelta) -> None: ...
-
-
-def known_cohort(database: Database, caller: Caller, cohort_id: str) -> Cohort:
-    """The cohort, if it exists and was given to the caller; else the same 404 for both."""
-    with database.read() as connection:
-        found = cohorts.read_cohort(connection, cohort_id) if caller.may_see(cohort_id) else None
-    if found is None:
-        raise Problem(404, "No such cohort", "GET /api/v1/cohorts lists yours.")
-    return found
-
-
-def cohort_json(
-    cohort: Cohort, enrolments: list[Enrolment], caller: Caller, *, public_url: str
-) -> dict[str, Any]:
-    """A cohort as the API gives it. Addresses and links only to those who may see them."""
-    zone, sees = ZoneInfo(cohort.timezone), caller.sees_addresses
-    references = dict.fromkeys(e.carer.household for e in enrolments)
-    return {
-        "id": cohort.id,
-        "name": cohort.name,
-        "platform": cohort.platform.value,
-        "state": cohort.state.value,
-        "problem": cohort.problem,
-        "series_ref": cohort.series_ref,
-        "organiser": cohort.organiser if sees else None,
-        "sessions": [
-            {
-                "week": s.week,
-                "topic": s.topic,
-                "starts_at": s.starts_at.astimezone(zone).isoformat(),
-                "ends_at": s.ends_at.astimezone(zone).isoformat(),
-                "state": s.state.value,
-                "occurrence_ref": s.occurrence_ref,
-            }
-            for s in cohort.sessions
-        ],
-        "carers": [
-            {
-                "id": e.carer.id,
-                "name": e.carer.name,
-                "email": e.carer.email if sees else None,
-                "household": e.carer.household,
-                "join_url": f"{public_url}/join/{e.join_token}" if sees else None,
-                "platform_join_url": e.platform_join_url if sees else None,
-                "problem": e.problem,
-            }
-            for e in enrolments
-        ],
-        "households": [
-            {
-                "reference": reference,
-                "fee": COURSE.fee(sum(e.carer.household == reference for e in enrolments)),
-            }
-            for reference in references
-        ],
-    }
+    def cancel_cohort(self, cohort_id: str, *, expected: int | None, actor: str) -> None: ...
 
 
 def add_cohorts(
     api: Operations,
     *,
     office: CohortOffice,
+    view: CohortView,
     configured: Callable[[], Mapping[Platform, list[str]]],
-    public_url: str,
     default_timezone: str,
 ) -> None:
-    """The operations on `/cohorts`."""
+    """The operations on `/cohorts`: open, list, read, cancel."""
     database = api.database
-    waiting = threading.BoundedSemaphore(WAITERS)
-
-    def shown(cohort_id: str, caller: Caller, *, code: int) -> Response:
-        cohort = known_cohort(database, caller, cohort_id)
-        with database.read() as connection:
-            enrolments = cohorts.read_enrolments(connection, cohort_id)
-        answer = jsonify(cohort_json(cohort, enrolments, caller, public_url=public_url))
-        answer.status_code = code
-        answer.set_etag(str(cohort.version))
-        return answer
 
     def plan_faults(raw: dict[str, Any], faulty: set[str]) -> list[tuple[str, str]]:
         return [
             *_plan_faults(raw, faulty, timezone=default_timezone, now=api.clock()),
-            *_household_faults(raw.get("households")),
+            *household_faults(raw.get("households")),
         ]
 
     @api.add(
@@ -150,18 +77,8 @@ def add_cohorts(
         try:
             cohort_id = office.open_cohort(_new(body), key=key, actor=caller.actor)
         except Refused as e:
-            raise _refused(e) from e
-        # The platform calls our webhooks while we wait for it, so not all threads may wait.
-        if waiting.acquire(blocking=False):
-            try:
-                office.wait_until_settled(cohort_id, timeout=WAIT)
-            finally:
-                waiting.release()
-        with database.read() as connection:
-            ready = cohorts.read_state(connection, cohort_id) is CohortState.READY
-        answer = shown(cohort_id, caller, code=201 if ready else 202)
-        answer.headers["Location"] = f"/api/v1/cohorts/{cohort_id}"
-        return answer
+            raise problem_of(e) from e
+        return view.settled(cohort_id, caller, done=201)
 
     @api.add(
         "GET",
@@ -183,7 +100,10 @@ def add_cohorts(
             )
             rows = [
                 cohort_json(
-                    c, cohorts.read_enrolments(connection, c.id), caller, public_url=public_url
+                    c,
+                    cohorts.read_enrolments(connection, c.id),
+                    caller,
+                    public_url=view.public_url,
                 )
                 for c in found
             ]
@@ -195,32 +115,23 @@ def add_cohorts(
         "GET", "/cohorts/<cohort_id>", summary="One cohort", roles=_ALL, answers={200: CohortOut}
     )
     def one(caller: Caller, cohort_id: str) -> Response:
-        return shown(cohort_id, caller, code=200)
+        return view.shown(cohort_id, caller, code=200)
 
     @api.add(
         "DELETE",
         "/cohorts/<cohort_id>",
         summary="Cancel a cohort; its evidence stays",
         roles=_WRITERS,
-        answers={202: CohortOut},
+        answers={200: CohortOut, 202: CohortOut},
+        headers={"If-Match": "The ETag of the cohort as you have read it"},
     )
     def cancel(caller: Caller, cohort_id: str) -> Response:
         known_cohort(database, caller, cohort_id)
-        office.cancel_cohort(cohort_id, actor=caller.actor)
-        answer = shown(cohort_id, caller, code=202)
-        answer.headers["Location"] = f"/api/v1/cohorts/{cohort_id}"
-        return answer
-
-
-def _refused(error: Refused) -> Problem:
-    if error.kind == "no_organiser":
-        return Problem(422, "1 thing to put right", errors=[("organiser", str(error))])
-    if error.kind == "key_reused":
-        return Problem(422, "The key was used before", str(error))
-    detail = str(error)
-    if error.cohort_id is not None:
-        detail += f" It is /api/v1/cohorts/{error.cohort_id}."
-    return Problem(409, "This cannot be opened", detail)
+        try:
+            office.cancel_cohort(cohort_id, expected=expected_version(), actor=caller.actor)
+        except Refused as e:
+            raise problem_of(e) from e
+        return view.settled(cohort_id, caller, done=200)
 
 
 def _new(body: CohortIn) -> NewCohort:
@@ -246,7 +157,7 @@ def _new(body: CohortIn) -> NewCohort:
     )
 
 
-def _household_faults(households: object) -> list[tuple[str, str]]:
+def household_faults(households: object) -> list[tuple[str, str]]:
     """What is wrong with the households together, beside what is wrong inside each."""
     faults: list[tuple[str, str]] = []
     seen: set[str] = set()

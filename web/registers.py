@@ -13,7 +13,7 @@ from course.reports import build_report, explain, report_json, report_rows
 from course.store import access, evidence
 from integration.provider import ProviderError
 from web.access import Caller
-from web.cohorts import known_cohort
+from web.cohort_view import known_cohort
 from web.exports import csv_text
 from web.operations import Operations
 from web.problems import Problem

@@ -7,7 +7,7 @@ from datetime import date, time
 from typing import Annotated, Any, Literal
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from course.model import (
     CohortState,
@@ -80,6 +80,52 @@ class CohortIn(Strict):
     allow_past: bool = False
 
 
+class SessionChange(Strict):
+    """Another time, another length, or both, for one session."""
+
+    starts_at: AwareDatetime | None = None
+    minutes: int | None = None
+
+
+class TransferIn(Strict):
+    """Which household goes to which cohort."""
+
+    household: Reference
+    to_cohort: Annotated[str, Field(max_length=32)]
+
+
+class TimetableQuery(BaseModel):
+    """From which Saturday, without which ones (comma-separated dates)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first_session_on: date
+    skip_dates: Annotated[str, Field(max_length=400)] = ""
+
+
+class PlannedOut(BaseModel):
+    """One session as it would be planned."""
+
+    week: int
+    topic: str
+    starts_at: str
+    ends_at: str
+
+
+class SuggestedOut(BaseModel):
+    """A Saturday on which families are usually away."""
+
+    date: str
+    why: str
+
+
+class TimetableOut(BaseModel):
+    """What opening a cohort would plan, and Saturdays that one may want to skip."""
+
+    sessions: list[PlannedOut]
+    suggested_skips: list[SuggestedOut]
+
+
 class CorrectionIn(Strict):
     """A person's word against a verdict, with the reason."""
 
@@ -134,6 +180,9 @@ class CarerOut(BaseModel):
     join_url: str | None
     platform_join_url: str | None
     problem: str | None
+    enrolled_at: str
+    withdrawn_at: str | None
+    transferred_from: str | None
 
 
 class HouseholdOut(BaseModel):

@@ -100,6 +100,7 @@ class ZoomReader:
         return Delivery(
             notification=notification,
             events=tuple(replace(e, notification_id=notification.id) for e in parsed.events),
+            changed_at=parsed.changed_at,
         )
 
 

@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 
@@ -30,10 +31,14 @@ class NotStored(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A notification and the facts read from it, stored in one transaction."""
+    """A notification and the facts read from it, stored in one transaction.
+
+    `changed_at`: when somebody changed the series on the platform, where that is the news.
+    """
 
     notification: Notification
     events: tuple[ParticipantEvent, ...] = ()
+    changed_at: datetime | None = None
 
 
 @dataclass(slots=True)

@@ -7,8 +7,9 @@ Our own trouble is never 4xx, because Zoom never repeats those.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 import structlog
 from flask import Blueprint, Response, jsonify, request
@@ -19,10 +20,20 @@ from course.model import Platform
 from course.store.database import STORAGE_TROUBLE
 from webhooks import teams, zoom
 from webhooks.evidence import TeamsReader, ZoomReader, quarantined
-from webhooks.inbox import Inbox, NotStored
+from webhooks.inbox import Delivery, Inbox, NotStored
 from webhooks.rejected import Malformed, Rejected
 
 LARGEST = 1 << 20
+
+
+class Changed(Protocol):
+    """Told that a series was changed on the platform; `cause` names the news."""
+
+    def __call__(
+        self, platform: Platform, series_ref: str, *, at: datetime, cause: str
+    ) -> None: ...
+
+
 log = structlog.get_logger(__name__)
 
 
@@ -70,10 +81,12 @@ def create_webhooks(
     zoom_reader: ZoomReader | None,
     teams_reader: TeamsReader | None,
     wake: Callable[[], None],
+    changed: Changed,
     counted: Counter,
     clock: Callable[[], datetime],
 ) -> Blueprint:
-    """The routes. `wake` starts the chores that look after subscriptions.
+    """The routes. `wake` starts the chores that look after subscriptions; `changed` is told when
+    a series was changed on the platform.
 
     `counted` has the labels `platform` and `outcome`.
     """
@@ -81,6 +94,21 @@ def create_webhooks(
 
     def count(platform: Platform, outcome: str) -> None:
         counted.labels(platform=platform.value, outcome=outcome).inc()
+
+    def tell_of_changes(deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            news = delivery.notification
+            if delivery.changed_at is not None and news.series_ref is not None:
+                try:
+                    changed(
+                        news.platform,
+                        news.series_ref,
+                        at=delivery.changed_at,
+                        cause=news.delivery_key[:16],
+                    )
+                except STORAGE_TROUBLE:
+                    # Stored already; each series is compared on the day before a session anyway.
+                    log.warning("change_not_looked_at", series=news.series_ref)
 
     @routes.post("/zoom")
     def zoom_notification() -> Response:
@@ -105,6 +133,7 @@ def create_webhooks(
             return Response(status=204)
         inbox.accept([delivery])
         count(Platform.ZOOM, "accepted")
+        tell_of_changes([delivery])
         return jsonify(answer) if answer is not None else Response(status=204)
 
     @routes.post("/teams")

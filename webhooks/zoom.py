@@ -64,12 +64,16 @@ KNOWN = {
     "meeting.registration_denied",
     "app_deauthorized",
 }
+CHANGES = {"meeting.updated", "meeting.deleted", "meeting.permanently_deleted"}
 _HOSTS = {"host", "cohost", "co-host"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """A notification in our words. `kept` is what is stored of it, personal extras dropped."""
+    """A notification in our words. `kept` is what is stored of it, personal extras dropped.
+
+    `changed_at`: when somebody changed or deleted the meeting, where that is the news.
+    """
 
     event_name: str
     account_ref: str | None
@@ -79,6 +83,7 @@ class Parsed:
     events: tuple[ParticipantEvent, ...]
     known: bool
     kept: str
+    changed_at: datetime | None = None
 
 
 def _header(headers: Mapping[str, str], name: str) -> bytes:
@@ -224,6 +229,7 @@ def parse(body: bytes, *, received_at: datetime, sent_direction: str) -> Parsed:
         events=events,
         known=name in KNOWN,
         kept=_kept(name, found, meeting, participant),
+        changed_at=told_at if name in CHANGES else None,
     )
 
 

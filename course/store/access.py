@@ -103,3 +103,21 @@ def add_audit(
             at=now, actor=actor, action=action, subject=subject, detail=detail
         )
     )
+
+
+def audited_since(
+    connection: Connection, *, actor: str, action: str, subject: str, since: datetime
+) -> bool:
+    """Whether that person did that to that subject since then."""
+    table = tables.audit
+    found = connection.execute(
+        select(table.c.id)
+        .where(
+            table.c.actor == actor,
+            table.c.action == action,
+            table.c.subject == subject,
+            table.c.at >= since,
+        )
+        .limit(1)
+    ).scalar()
+    return found is not None

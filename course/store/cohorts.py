@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, func, insert, select
 
 from course.model import (
     Carer,
@@ -121,6 +121,7 @@ def insert_carers(
                 withdrawn_at=carer.withdrawn_at,
                 join_token=join_tokens[carer.id],
                 join_token_hash=token_hash(join_tokens[carer.id]),
+                transferred_from=carer.transferred_from,
             )
         )
 
@@ -165,6 +166,7 @@ def _cohort(connection: Connection, row: RowMapping) -> Cohort:
                 ends_at=s["ends_at"],
                 state=SessionState(s["state"]),
                 occurrence_ref=s["occurrence_ref"],
+                sequence=s["sequence"],
             )
             for s in sessions
         ),
@@ -173,6 +175,11 @@ def _cohort(connection: Connection, row: RowMapping) -> Cohort:
         series_ref=series.series_ref if series else None,
         created_at=row["created_at"],
         version=row["version"],
+        settled_version=row["settled_version"],
+        settled_at=row["settled_at"],
+        remake_version=row["remake_version"],
+        drifted_at=row["drifted_at"],
+        cancel_requested=row["cancel_requested_at"] is not None,
     )
 
 
@@ -226,24 +233,57 @@ def cohorts_in_state(connection: Connection, state: CohortState) -> list[str]:
     )
 
 
-def set_state(
-    connection: Connection, cohort_id: str, state: CohortState, problem: str | None = None
-) -> None:
-    """Move a cohort to another state, with a sentence for staff where there is a problem."""
-    connection.execute(
-        update(tables.cohort)
-        .where(tables.cohort.c.id == cohort_id)
-        .values(state=state.value, problem=problem, version=tables.cohort.c.version + 1)
+def read_version(connection: Connection, cohort_id: str) -> int | None:
+    """How many changes staff have made, or None when there is no such cohort."""
+    return connection.execute(
+        select(tables.cohort.c.version).where(tables.cohort.c.id == cohort_id)
+    ).scalar()
+
+
+def read_platform(connection: Connection, cohort_id: str) -> Platform | None:
+    """Where a cohort meets, or None when there is no such cohort."""
+    found = connection.execute(
+        select(tables.cohort.c.platform).where(tables.cohort.c.id == cohort_id)
+    ).scalar()
+    return Platform(found) if found is not None else None
+
+
+def with_session_between(
+    connection: Connection, *, since: datetime, until: datetime
+) -> list[tuple[str, Platform, datetime]]:
+    """(id, platform, start) of the sessions of live cohorts that begin in that span."""
+    session, cohort = tables.session, tables.cohort
+    rows = connection.execute(
+        select(cohort.c.id, cohort.c.platform, session.c.starts_at)
+        .join(session, session.c.cohort_id == cohort.c.id)
+        .where(
+            session.c.starts_at >= since,
+            session.c.starts_at < until,
+            session.c.state == SessionState.SCHEDULED.value,
+            cohort.c.cancel_requested_at.is_(None),
+        )
+        .order_by(session.c.starts_at, cohort.c.id)
+    )
+    return [(row[0], Platform(row[1]), row[2]) for row in rows]
+
+
+def find_transferred(connection: Connection, carer_ids: Sequence[str]) -> list[str]:
+    """Ids of the cohorts to which any of these carers were transferred."""
+    table = tables.carer
+    return list(
+        connection.execute(
+            select(table.c.cohort_id)
+            .where(table.c.transferred_from.in_(list(carer_ids)))
+            .distinct()
+        ).scalars()
     )
 
 
-def set_occurrence(connection: Connection, cohort_id: str, week: int, ref: str) -> None:
-    """Note which of the platform's occurrences is that week's session."""
-    connection.execute(
-        update(tables.session)
-        .where(tables.session.c.cohort_id == cohort_id, tables.session.c.week == week)
-        .values(occurrence_ref=ref)
-    )
+def read_carer_cohort(connection: Connection, carer_id: str) -> str | None:
+    """The id of a carer's cohort, or None."""
+    return connection.execute(
+        select(tables.carer.c.cohort_id).where(tables.carer.c.id == carer_id)
+    ).scalar()
 
 
 def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
@@ -290,6 +330,7 @@ def _carer(row: RowMapping) -> Carer:
         enrolled_at=row["enrolled_at"],
         withdrawn_at=row["withdrawn_at"],
         invitation_ref=row["invitation_ref"],
+        transferred_from=row["transferred_from"],
     )
 
 
@@ -309,23 +350,6 @@ def read_state(connection: Connection, cohort_id: str) -> CohortState | None:
         select(tables.cohort.c.state).where(tables.cohort.c.id == cohort_id)
     ).scalar()
     return CohortState(state) if state is not None else None
-
-
-def request_cancel(connection: Connection, cohort_id: str, *, now: datetime) -> None:
-    """Ask a running opening to stop; the first asking stands."""
-    connection.execute(
-        update(tables.cohort)
-        .where(tables.cohort.c.id == cohort_id, tables.cohort.c.cancel_requested_at.is_(None))
-        .values(cancel_requested_at=now)
-    )
-
-
-def cancel_requested(connection: Connection, cohort_id: str) -> bool:
-    """Whether staff have asked to cancel the cohort."""
-    asked = connection.execute(
-        select(tables.cohort.c.cancel_requested_at).where(tables.cohort.c.id == cohort_id)
-    ).scalar()
-    return asked is not None
 
 
 def held_since(

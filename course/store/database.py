@@ -23,6 +23,7 @@ from course.store.cipher import Cipher, parse_key, secret_from_file
 
 # What the database raises when it is locked, full, restarting or gone: worth trying again.
 STORAGE_TROUBLE = (OperationalError, InterfaceError, PoolTimeout)
+Transaction = Connection  # what the named queries take, for those who do not know the library
 BUSY = 2_000  # ms to wait for another writer; a webhook must be answered within 3 s
 
 

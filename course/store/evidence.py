@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, union, update
 
 from course.model import (
     Cohort,
@@ -168,9 +168,12 @@ def _read_events(connection: Connection, cohort: Cohort) -> list[ParticipantEven
     ours = select(series.c.platform, series.c.series_ref).where(
         series.c.cohort_id == cohort.id, series.c.series_ref.is_not(None)
     )
+    former = select(tables.former_series.c.platform, tables.former_series.c.series_ref).where(
+        tables.former_series.c.cohort_id == cohort.id
+    )
     carers = [carer.id for carer in cohort.carers]
     events: dict[str, ParticipantEvent] = {}
-    for platform, series_ref in connection.execute(ours).all():
+    for platform, series_ref in connection.execute(union(ours, former)).all():
         of_series = and_(table.c.platform == platform, table.c.series_ref == series_ref)
         instances = select(table.c.instance_ref).where(of_series, table.c.instance_ref.is_not(None))
         # Some media reports name only the instance, never the series.

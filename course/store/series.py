@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from course.model import Platform
 from course.store import tables
@@ -72,3 +73,86 @@ def save_invitation(
             .where(table.c.carer_id == carer_id, table.c.platform == platform.value)
             .values(**values)
         )
+
+
+def read_invitation(connection: Connection, carer_id: str, platform: Platform) -> bool:
+    """Whether the platform was, or may have been, asked to let this carer in."""
+    table = tables.invitation
+    found = connection.execute(
+        select(table.c.carer_id).where(
+            table.c.carer_id == carer_id, table.c.platform == platform.value
+        )
+    ).scalar()
+    return found is not None
+
+
+def forget_invitations(
+    connection: Connection, carer_ids: Sequence[str], platform: Platform
+) -> None:
+    """These carers' links on that platform are no more."""
+    table = tables.invitation
+    connection.execute(
+        delete(table).where(
+            table.c.carer_id.in_(list(carer_ids)), table.c.platform == platform.value
+        )
+    )
+
+
+def forget_refusals(connection: Connection, cohort_id: str) -> None:
+    """Let everybody who could not be invited be invited again."""
+    table = tables.invitation
+    carers = select(tables.carer.c.id).where(tables.carer.c.cohort_id == cohort_id)
+    connection.execute(
+        delete(table).where(table.c.carer_id.in_(carers), table.c.problem.is_not(None))
+    )
+
+
+def retire_series(
+    connection: Connection, cohort_id: str, platform: Platform, *, now: datetime
+) -> None:
+    """The series is gone from the platform: what it showed still counts, another may be made."""
+    stored = read_series(connection, cohort_id, platform)
+    if stored is None or stored.series_ref is None:
+        return
+    insert_new(
+        connection,
+        tables.former_series,
+        [
+            {
+                "platform": platform.value,
+                "series_ref": stored.series_ref,
+                "cohort_id": cohort_id,
+                "ended_at": now,
+            }
+        ],
+    )
+    update_series(
+        connection,
+        cohort_id,
+        platform,
+        attempted_at=None,
+        series_ref=None,
+        organiser_ref=None,
+        meeting_ref=None,
+        join_url=None,
+    )
+    carers = select(tables.carer.c.id).where(tables.carer.c.cohort_id == cohort_id)
+    forget_invitations(connection, list(connection.execute(carers).scalars()), platform)
+
+
+def count_former(connection: Connection, cohort_id: str) -> int:
+    """How many series of this cohort are gone."""
+    table = tables.former_series
+    return connection.execute(
+        select(func.count()).select_from(table).where(table.c.cohort_id == cohort_id)
+    ).scalar_one()
+
+
+def find_cohort(connection: Connection, platform: Platform, series_ref: str) -> str | None:
+    """The id of the cohort whose live series that is, or None."""
+    table = tables.series
+    return connection.execute(
+        select(table.c.cohort_id).where(
+            table.c.platform == platform.value, table.c.series_ref == series_ref
+        )
+    ).scalar()

@@ -1,7 +1,10 @@
 """The tables. Unique keys carry the idempotency; nothing is counted up, nothing derived is truth.
 
 Personal text is `Sealed`. `series` and `invitation` have a row per platform, so that a cohort can
-move to the other platform and keep its past.
+move to the other platform and keep its past; `former_series` are those whose evidence still counts.
+
+`cohort.version` is raised by every change that staff make; `settled_version` is the last one that
+was carried out on the platform or given up with a sentence for staff.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -47,6 +51,10 @@ cohort = Table(
     Column("rule", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("settled_version", Integer, nullable=False, server_default="0"),
+    Column("settled_at", UtcDateTime),
+    Column("remake_version", Integer, nullable=False, server_default="0"),
+    Column("drifted_at", UtcDateTime),
     Column("cancel_requested_at", UtcDateTime),
     Index("ix_cohort_natural", "platform", "first_session_on"),
 )
@@ -70,6 +78,7 @@ session = Table(
     Column("ends_at", UtcDateTime, nullable=False),
     Column("state", String(16), nullable=False),
     Column("occurrence_ref", Text),
+    Column("sequence", Integer, nullable=False, server_default="0"),
 )
 
 carer = Table(
@@ -85,6 +94,7 @@ carer = Table(
     Column("withdrawn_at", UtcDateTime),
     Column("join_token", Sealed, nullable=False),
     Column("join_token_hash", String(64), nullable=False, unique=True),
+    Column("transferred_from", String(32)),
     UniqueConstraint("cohort_id", "household", "position"),
 )
 
@@ -111,6 +121,15 @@ series = Table(
     UniqueConstraint("platform", "series_ref"),
 )
 
+former_series = Table(
+    "former_series",
+    metadata,
+    Column("platform", String(16), primary_key=True),
+    Column("series_ref", String(255), primary_key=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("ended_at", UtcDateTime, nullable=False),
+)
+
 invitation = Table(
     "invitation",
     metadata,
@@ -119,6 +138,28 @@ invitation = Table(
     Column("invitation_ref", Text),
     Column("join_url", Sealed),
     Column("problem", Text),
+)
+
+mail = Table(
+    "mail",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("carer_id", ForeignKey("carer.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("timetable", String(64), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("problem", Text),
+    UniqueConstraint("carer_id", "timetable"),
+)
+
+pace = Table(
+    "pace",
+    metadata,
+    Column("bucket", String(160), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("free_at", Float, nullable=False),
 )
 
 watch = Table(

@@ -1,76 +1,183 @@
-"""The real workflow engine on a fresh SQLite file, with a fake platform behind it."""
+"""The real workflow engine on a fresh SQLite file: over a fake platform, or over the stand-ins."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from dbos import DBOS
 
-from course.model import Platform, Rule
+from course.model import Cohort, CohortState, Platform, Rule
+from course.store import cohorts
 from course.store.database import Database
 from integration import durable
-from integration.opening import Opening
+from integration.alignment import Alignment
+from integration.enrolment import Enrolment
+from integration.holdings import Holdings
+from integration.provider import MeetingProvider
 from integration.scheduling import Scheduling
 from integration.subscriptions import Callbacks, Subscriptions
-from tests.factories import NOW
+from tests.factories import NOW, make_new_cohort
 from tests.fakes import FakeClock, FakeProvider
+from tests.stand_ins import StandIns, stand_ins
+from webhooks.teams_content import make_certificate
+
+PATIENCE = timedelta(seconds=20)
+ACTOR = "admin Ann"
 
 
 @dataclass
-class Office:
-    """Everything that opens cohorts, ready to be asked."""
+class Desk:
+    """Everything that opens and changes cohorts, ready to be asked."""
 
     database: Database
-    zoom: FakeProvider
-    teams: FakeProvider
-    clock: FakeClock
     scheduling: Scheduling
     subscriptions: Subscriptions
 
+    def read(self, cohort_id: str) -> Cohort:
+        """The cohort as it is stored now."""
+        with self.database.read() as connection:
+            cohort = cohorts.read_cohort(connection, cohort_id)
+        assert cohort is not None
+        return cohort
 
-@pytest.fixture
-def office(database: Database, tmp_path: Path) -> Iterator[Office]:
-    """A running office; its engine's database is a file of its own."""
+    def settled(self, cohort_id: str) -> Cohort:
+        """The cohort when the work on it is over, or in trouble that staff can see."""
+        self.scheduling.wait_until_settled(cohort_id, timeout=PATIENCE)
+        return self.read(cohort_id)
+
+    def finished(self, cohort_id: str, within: float = 30.0) -> Cohort:
+        """The cohort when the work on its newest version is over."""
+        until = time.monotonic() + within
+        while time.monotonic() < until:
+            cohort = self.read(cohort_id)
+            if cohort.settled_version == cohort.version:
+                return cohort
+            time.sleep(0.05)
+        return self.read(cohort_id)
+
+    def until(self, cohort_id: str, state: CohortState, within: float = 20.0) -> Cohort:
+        """The cohort when it has reached that state."""
+        until = time.monotonic() + within
+        while (cohort := self.read(cohort_id)).state is not state and time.monotonic() < until:
+            time.sleep(0.05)
+        assert cohort.state is state, cohort.problem
+        return cohort
+
+    def open(self, **changes: object) -> Cohort:
+        """Open a cohort and wait."""
+        new = make_new_cohort(**changes)
+        return self.settled(self.scheduling.open_cohort(new, key=None, actor=ACTOR))
+
+
+@dataclass
+class Office(Desk):
+    """A desk over two fake platforms."""
+
+    zoom: FakeProvider
+    teams: FakeProvider
+    clock: FakeClock
+
+
+@dataclass
+class Practice(Desk):
+    """A desk over the stand-ins, through the product's own clients and real HTTP."""
+
+    platforms: StandIns
+
+
+@cache
+def _certificate() -> bytes:
+    _, pem = make_certificate(datetime.now(UTC))
+    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+
+
+@contextmanager
+def _desk(
+    database: Database,
+    folder: Path,
+    providers: Mapping[Platform, MeetingProvider],
+    clock: Callable[[], datetime],
+    notification_url: str,
+) -> Iterator[tuple[Scheduling, Subscriptions]]:
     DBOS.destroy(destroy_registry=False)
-    durable.configure(database_url=f"sqlite:///{tmp_path / 'workflows.sqlite'}", executor_id="test")
-    clock = FakeClock(NOW)
-    zoom = FakeProvider(Platform.ZOOM)
-    teams = FakeProvider(Platform.TEAMS, watches=True, invites=True)
-    providers = {Platform.ZOOM: zoom, Platform.TEAMS: teams}
+    durable.configure(database_url=f"sqlite:///{folder / 'workflows.sqlite'}", executor_id="test")
     subscriptions = Subscriptions(
         database=database,
         providers=providers,
         callbacks={
             Platform.TEAMS: Callbacks(
-                notification_url="https://circle.example/webhooks/teams",
-                lifecycle_url="https://circle.example/webhooks/teams/lifecycle",
-                certificate_der=b"der",
+                notification_url=notification_url,
+                lifecycle_url=f"{notification_url}/lifecycle",
+                certificate_der=_certificate(),
                 certificate_ref="certificate-1",
             )
         },
         clock=clock,
     )
+    holdings = Holdings(database=database, providers=providers, clock=clock)
     scheduling = Scheduling(
         database=database,
-        opening=Opening(
-            database=database, providers=providers, subscriptions=subscriptions, clock=clock
-        ),
+        holdings=holdings,
+        alignment=Alignment(holdings, subscriptions),
+        enrolment=Enrolment(holdings),
         organisers={Platform.ZOOM: "host@example.org", Platform.TEAMS: "host@example.org"},
         rule=Rule(),
         timezone="Europe/London",
         clock=clock,
-        name=f"scheduling {tmp_path}",
+        name=f"scheduling {folder}",
     )
     DBOS.launch()
-    yield Office(
-        database=database,
-        zoom=zoom,
-        teams=teams,
-        clock=clock,
-        scheduling=scheduling,
-        subscriptions=subscriptions,
-    )
+    scheduling.launch()
+    yield scheduling, subscriptions
     DBOS.destroy(destroy_registry=False)
+
+
+@pytest.fixture
+def office(database: Database, tmp_path: Path) -> Iterator[Office]:
+    """A running office; its engine's database is a file of its own."""
+    clock = FakeClock(NOW)
+    zoom = FakeProvider(Platform.ZOOM)
+    teams = FakeProvider(Platform.TEAMS, watches=True, invites=True)
+    providers = {Platform.ZOOM: zoom, Platform.TEAMS: teams}
+    url = "https://circle.example/webhooks/teams"
+    with _desk(database, tmp_path, providers, clock, url) as (scheduling, subscriptions):
+        yield Office(
+            database=database,
+            zoom=zoom,
+            teams=teams,
+            clock=clock,
+            scheduling=scheduling,
+            subscriptions=subscriptions,
+        )
+
+
+@pytest.fixture
+def practice(database: Database, tmp_path: Path) -> Iterator[Practice]:
+    """A running practice; its platforms are the stand-ins."""
+    with stand_ins() as platforms, platforms.receiver() as url:
+        providers: dict[Platform, MeetingProvider] = {
+            Platform.ZOOM: platforms.zoom(),
+            Platform.TEAMS: platforms.teams(),
+        }
+        with _desk(database, tmp_path, providers, platforms.clock, url) as (
+            scheduling,
+            subscriptions,
+        ):
+            yield Practice(
+                database=database,
+                platforms=platforms,
+                scheduling=scheduling,
+                subscriptions=subscriptions,
+            )
+
+
+__all__ = ["CohortState", "Desk", "Office", "Practice"]

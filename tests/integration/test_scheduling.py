@@ -15,21 +15,15 @@ from integration.scheduling import NewCarer, NewHousehold, Refused
 from tests.factories import make_new_cohort
 from tests.integration.conftest import Office
 
-PATIENCE = timedelta(seconds=20)
 LOST = ProviderError("No answer came.", permanent=False, outcome_unknown=True)
 
 
 def opened(office: Office, cohort_id: str) -> Cohort:
-    office.scheduling.wait_until_settled(cohort_id, timeout=PATIENCE)
-    with office.database.read() as connection:
-        cohort = cohorts.read_cohort(connection, cohort_id)
-    assert cohort is not None
-    return cohort
+    return office.settled(cohort_id)
 
 
 def open_one(office: Office, **changes: object) -> Cohort:
-    new = make_new_cohort(**changes)
-    return opened(office, office.scheduling.open_cohort(new, key=None, actor="admin Ann"))
+    return office.open(**changes)
 
 
 def test_one_call_makes_one_series_with_eight_exact_sessions_and_a_link_for_each_carer(
@@ -51,7 +45,6 @@ def test_opening_makes_no_call_that_is_not_needed(office: Office) -> None:
     assert office.zoom.calls == [
         "create_series",
         "adjust_occurrence",
-        "list_occurrences",
         "resolve_meeting",
         *["invite"] * 3,
     ]
@@ -87,7 +80,7 @@ def test_a_refused_create_leaves_nothing_and_says_why(office: Office) -> None:
 
 def test_passing_trouble_at_every_step_ends_in_a_ready_cohort(office: Office) -> None:
     passing = ProviderError("Busy.", permanent=False, retry_after=timedelta(seconds=0.05))
-    for call in ("create_series", "adjust_occurrence", "list_occurrences", "invite"):
+    for call in ("create_series", "adjust_occurrence", "invite"):
         office.zoom.trouble.append((call, passing))
     cohort = open_one(office)
     assert cohort.state is CohortState.READY
@@ -176,7 +169,7 @@ def test_two_carers_with_one_address_are_one_registrant_and_share_its_link(offic
 
 def test_cancelling_takes_everything_off_the_platform_and_keeps_the_cohort(office: Office) -> None:
     cohort = open_one(office, platform=Platform.TEAMS)
-    office.scheduling.cancel_cohort(cohort.id, actor="admin Ann")
+    office.scheduling.cancel_cohort(cohort.id, expected=None, actor="admin Ann")
     until = time.monotonic() + 20
     state = None
     while state is not CohortState.CANCELLED and time.monotonic() < until:

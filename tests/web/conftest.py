@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from course.model import CohortState, Platform
 from course.store import access, cohorts
 from course.store import series as series_store
 from course.store.database import Database
-from integration.scheduling import NewCohort, Refused
+from integration.scheduling import NewCohort, NewHousehold, Refused
 from tests.factories import NOW, make_cohort
 from tests.fakes import FakeClock
 from web.api import create_api
@@ -36,6 +36,7 @@ class FakeOffice:
     slow: bool = False
     asked: list[tuple[NewCohort, str | None, str]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    changes: list[tuple[object, ...]] = field(default_factory=list)
 
     def open_cohort(self, new: NewCohort, *, key: str | None, actor: str) -> str:
         if self.refuse is not None:
@@ -52,9 +53,52 @@ class FakeOffice:
             cohorts.insert_cohort(connection, cohort, {})
         return cohort.id
 
-    def cancel_cohort(self, cohort_id: str, *, actor: str) -> None:
+    def cancel_cohort(self, cohort_id: str, *, expected: int | None, actor: str) -> None:
         assert actor
+        self._is_current(cohort_id, expected)
         self.cancelled.append(cohort_id)
+
+    def _is_current(self, cohort_id: str, expected: int | None) -> None:
+        with self.database.read() as connection:
+            if expected not in (None, cohorts.read_version(connection, cohort_id)):
+                raise Refused("stale", "Somebody changed this cohort since you read it.")
+
+    def move_session(
+        self,
+        cohort_id: str,
+        week: int,
+        *,
+        starts_at: datetime | None,
+        minutes: int | None,
+        expected: int | None,
+        actor: str,
+    ) -> None:
+        self._is_current(cohort_id, expected)
+        self.changes.append(("move", cohort_id, week, starts_at, minutes, actor))
+
+    def skip_session(self, cohort_id: str, week: int, *, expected: int | None, actor: str) -> None:
+        self._is_current(cohort_id, expected)
+        self.changes.append(("skip", cohort_id, week, actor))
+
+    def enrol(
+        self, cohort_id: str, household: NewHousehold, *, expected: int | None, actor: str
+    ) -> None:
+        self._is_current(cohort_id, expected)
+        self.changes.append(("enrol", cohort_id, household, actor))
+
+    def withdraw(self, cohort_id: str, carer_id: str, *, expected: int | None, actor: str) -> None:
+        self._is_current(cohort_id, expected)
+        self.changes.append(("withdraw", cohort_id, carer_id, actor))
+
+    def transfer(
+        self, cohort_id: str, reference: str, to_cohort: str, *, expected: int | None, actor: str
+    ) -> None:
+        self._is_current(cohort_id, expected)
+        self.changes.append(("transfer", cohort_id, reference, to_cohort, actor))
+
+    def repair(self, cohort_id: str, *, expected: int | None, actor: str) -> None:
+        self._is_current(cohort_id, expected)
+        self.changes.append(("repair", cohort_id, actor))
 
     def wait_until_settled(self, cohort_id: str, *, timeout: timedelta) -> None:
         assert cohort_id

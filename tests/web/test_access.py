@@ -22,7 +22,25 @@ ROUTES = [
     ("DELETE", "/cohorts/cohort-1/sessions/1/participants/abc", {"admin", "facilitator"}),
     ("POST", "/cohorts/cohort-1/sessions/1/close", {"admin", "facilitator"}),
     ("GET", "/attention", {"admin", "facilitator"}),
+    ("PATCH", "/cohorts/cohort-1/sessions/2", {"admin", "facilitator"}),
+    ("DELETE", "/cohorts/cohort-1/sessions/2", {"admin", "facilitator"}),
+    ("POST", "/cohorts/cohort-1/households", {"admin", "facilitator"}),
+    ("DELETE", "/cohorts/cohort-1/carers/carer-1", {"admin", "facilitator"}),
+    ("POST", "/cohorts/cohort-1/transfer", {"admin", "facilitator"}),
+    ("POST", "/cohorts/cohort-1/repair", {"admin", "facilitator"}),
+    ("GET", "/timetable", {"admin", "facilitator"}),
 ]
+
+BODIES = {
+    "participants": {"carer": None},
+    "verdicts": {"verdict": "attended", "reason": "because"},
+    "sessions/2": {"minutes": 100},
+    "households": {
+        "reference": "H9",
+        "carers": [{"name": "Ann Other", "email": "ann@example.com"}],
+    },
+    "transfer": {"household": "H1", "to_cohort": "another-cohort"},
+}
 
 
 def test_every_route_declares_who_may_use_it(door: Door) -> None:
@@ -57,21 +75,14 @@ def test_roles_and_ownership(door: Door, method: str, path: str, roles: set[str]
         assert (answer.status_code == 403) is (role not in roles), (role, answer.json)
         if role in roles and role != "admin" and "cohort-1" in path:
             stranger = door.token(role, "another-cohort")
-            body = (
-                {"carer": None}
-                if "participants" in path
-                else {
-                    "verdict": "attended",
-                    "reason": "because",
-                }
-            )
+            body = next((b for part, b in BODIES.items() if part in path), None)
             query = {"carer": "carer-1"} if path.endswith("evidence") else None
             foreign = door.client.open(
                 f"/api/v1{path}",
                 method=method,
                 headers=stranger,
                 query_string=query,
-                json=body if method == "PUT" else None,
+                json=body if method in ("PUT", "PATCH", "POST") else None,
             )
             assert foreign.status_code == 404
 

@@ -97,6 +97,7 @@ def hooks(database: Database) -> Iterator[Hooks]:
             zoom_reader=ZoomReader(secrets=[SECRET], account_id="A", sent_direction="output"),
             teams_reader=reader,
             wake=lambda: woken.append(True),
+            changed=lambda *_, **__: None,
             counted=counted,
             clock=clock,
         )
@@ -298,6 +299,7 @@ def test_a_platform_that_is_not_configured_is_our_trouble_not_theirs(database: D
             zoom_reader=None,
             teams_reader=None,
             wake=lambda: None,
+            changed=lambda *_, **__: None,
             counted=counted,
             clock=lambda: NOW,
         )

@@ -1,0 +1,360 @@
+"""What staff change about a cohort that stands: pure rules first, then one transaction each.
+
+Nothing remote happens here. A change raises the cohort's version; carrying it out on the platform
+is the workflow's, which begins with whatever version is the newest.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from course.model import Carer, Cohort, CohortState, Session
+from course.programme import COURSE
+from course.store import access, changes, cohorts, evidence
+from course.store import series as series_store
+from course.store.database import Database, Transaction
+
+SAME_CLICK = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCarer:
+    """A carer to enrol."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHousehold:
+    """A household that booked: one or two carers."""
+
+    reference: str
+    carers: tuple[NewCarer, ...]
+
+
+class Refused(Exception):
+    """Staff's call cannot be done, and nothing was.
+
+    `kind`: `not_configured`, `no_organiser`, `key_reused`, `duplicate`, `stale` (somebody else was
+    faster), `unknown` (no such thing), `settled` (too late) or `unacceptable` (with its `field`).
+    """
+
+    def __init__(
+        self, kind: str, message: str, *, cohort_id: str | None = None, field: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.cohort_id = cohort_id
+        self.field = field
+
+
+def draft_carers(
+    households: Sequence[NewHousehold], *, enrolled_at: datetime
+) -> tuple[tuple[Carer, ...], dict[str, str]]:
+    """New carers with an id each, and the token of each one's own join page (192 random bits)."""
+    carers = tuple(
+        Carer(
+            id=uuid.uuid4().hex,
+            name=person.name,
+            email=person.email,
+            household=household.reference,
+            position=position,
+            enrolled_at=enrolled_at,
+        )
+        for household in households
+        for position, person in enumerate(household.carers)
+    )
+    return carers, {carer.id: secrets.token_urlsafe(24) for carer in carers}
+
+
+def moved(
+    cohort: Cohort, week: int, *, starts_at: datetime | None, minutes: int | None, now: datetime
+) -> Session:
+    """The session as staff want it. Raises `Refused` for what no platform could keep."""
+    session = _session(cohort, week)
+    if session.starts_at <= now:
+        raise Refused("settled", f"Week {week} has begun; it cannot be moved any more.")
+    shortest = (
+        COURSE.shortest_first_session_minutes if week == 1 else COURSE.shortest_session_minutes
+    )
+    longest = COURSE.longest_session_minutes
+    if minutes is not None and not shortest <= minutes <= longest:
+        raise Refused(
+            "unacceptable", f"Week {week} lasts {shortest} to {longest} minutes.", field="minutes"
+        )
+    begins = starts_at or session.starts_at
+    if begins <= now:
+        raise Refused("unacceptable", "The new time lies in the past.", field="starts_at")
+    length = timedelta(minutes=minutes) if minutes is not None else session.length
+    zone = ZoneInfo(cohort.timezone)
+    day = begins.astimezone(zone).date()
+    for other in cohort.sessions:
+        theirs = other.starts_at.astimezone(zone).date()
+        if (other.week < week and day <= theirs) or (other.week > week and day >= theirs):
+            raise Refused(
+                "unacceptable",
+                f"Week {week} must stay between its neighbours: week {other.week} is on "
+                f"{theirs:%A %d %B %Y}, and each session builds on the last.",
+                field="starts_at",
+            )
+    if begins == session.starts_at and length == session.length:
+        return session
+    return replace(
+        session, starts_at=begins, ends_at=begins + length, sequence=session.sequence + 1
+    )
+
+
+def skipped(cohort: Cohort, week: int, *, closed_weeks: Sequence[int]) -> tuple[Session, ...]:
+    """The sessions that change when that week's Saturday is skipped: each moves to the next slot.
+
+    Each session builds on the last, so none is left out: the weeks from this one on move, and a
+    Saturday is added at the end. Lengths stay with their weeks.
+    """
+    _session(cohort, week)
+    later = [s for s in cohort.sessions if s.week >= week]
+    if any(s.week in closed_weeks for s in later):
+        raise Refused(
+            "settled", f"The register of week {week} or of a later one is closed; correct verdicts."
+        )
+    zone = ZoneInfo(cohort.timezone)
+    last = later[-1].starts_at.astimezone(zone)
+    added = (last.replace(tzinfo=None) + timedelta(weeks=1)).replace(tzinfo=zone)
+    starts = [s.starts_at for s in later[1:]] + [added.astimezone(cohort.created_at.tzinfo)]
+    refs = [s.occurrence_ref for s in later[1:]] + [None]
+    return tuple(
+        replace(
+            s,
+            starts_at=begins,
+            ends_at=begins + s.length,
+            occurrence_ref=ref,
+            sequence=s.sequence + 1,
+        )
+        for s, begins, ref in zip(later, starts, refs, strict=True)
+    )
+
+
+def _session(cohort: Cohort, week: int) -> Session:
+    session = cohort.session(week)
+    if session is None:
+        weeks = len(cohort.sessions)
+        raise Refused("unknown", f"There is no week {week}; the weeks are 1 to {weeks}.")
+    return session
+
+
+class Amending:
+    """Stores changes; each method returns the cohort's version to carry out, None for no change."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def move_session(
+        self,
+        cohort_id: str,
+        week: int,
+        *,
+        starts_at: datetime | None,
+        minutes: int | None,
+        expected: int | None,
+        actor: str,
+    ) -> int | None:
+        """Another time or length for one session."""
+        with self._database.write() as connection:
+            cohort = self._changeable(connection, cohort_id, expected)
+            session = moved(cohort, week, starts_at=starts_at, minutes=minutes, now=self._clock())
+            if session == cohort.session(week):
+                return None
+            changes.save_session(connection, cohort_id, session)
+            return self._changed(connection, cohort_id, actor, "session.move", f"/{week}")
+
+    def skip_session(
+        self, cohort_id: str, week: int, *, expected: int | None, actor: str
+    ) -> int | None:
+        """Skip one Saturday; another is added at the end.
+
+        Without a version to compare, the same call again within a minute is the same click.
+        """
+        subject = f"{cohort_id}/{week}"
+        with self._database.write() as connection:
+            cohort = self._changeable(connection, cohort_id, expected)
+            again = access.audited_since(
+                connection,
+                actor=actor,
+                action="session.skip",
+                subject=subject,
+                since=self._clock() - SAME_CLICK,
+            )
+            if expected is None and again:
+                return None
+            closed = [
+                entry.week
+                for entry in evidence.read_registers(connection, cohort_id)
+                if entry.closed_at is not None
+            ]
+            for session in skipped(cohort, week, closed_weeks=closed):
+                changes.save_session(connection, cohort_id, session)
+            return self._changed(connection, cohort_id, actor, "session.skip", f"/{week}")
+
+    def enrol(
+        self, cohort_id: str, household: NewHousehold, *, expected: int | None, actor: str
+    ) -> int | None:
+        """Enrol a household after the opening; the same household again changes nothing."""
+        with self._database.write() as connection:
+            cohort = self._changeable(connection, cohort_id, expected)
+            there = [
+                NewCarer(name=c.name, email=c.email)
+                for c in cohort.carers
+                if c.household == household.reference and c.withdrawn_at is None
+            ]
+            if there == list(household.carers):
+                return None
+            if any(c.household == household.reference for c in cohort.carers):
+                raise Refused(
+                    "unacceptable",
+                    f"{household.reference} is another household of this cohort.",
+                    field="reference",
+                )
+            self._insert(connection, cohort, household)
+            return self._changed(connection, cohort_id, actor, "household.enrol")
+
+    def _insert(
+        self,
+        connection: Transaction,
+        cohort: Cohort,
+        household: NewHousehold,
+        came_from: Sequence[str] = (),
+    ) -> None:
+        carers, tokens = draft_carers([household], enrolled_at=self._clock())
+        if came_from:
+            carers = tuple(
+                replace(carer, transferred_from=origin)
+                for carer, origin in zip(carers, came_from, strict=True)
+            )
+        cohorts.insert_carers(connection, cohort.id, carers, tokens)
+
+    def withdraw(
+        self, cohort_id: str, carer_id: str, *, expected: int | None, actor: str
+    ) -> int | None:
+        """One carer takes part no more; already so changes nothing."""
+        with self._database.write() as connection:
+            cohort = self._changeable(connection, cohort_id, expected)
+            carer = next((c for c in cohort.carers if c.id == carer_id), None)
+            if carer is None:
+                raise Refused("unknown", "There is no such carer in this cohort.")
+            if carer.withdrawn_at is not None:
+                return None
+            changes.withdraw_carers(connection, [carer_id], now=self._clock())
+            return self._changed(connection, cohort_id, actor, "carer.withdraw", f"/{carer_id}")
+
+    def transfer(
+        self,
+        cohort_id: str,
+        reference: str,
+        to_cohort: str,
+        *,
+        expected: int | None,
+        actor: str,
+    ) -> tuple[int | None, int | None]:
+        """Move a household to another cohort: versions of the old and the new one.
+
+        What it attended before stays in the old cohort and is shown, not counted, in the new one.
+        """
+        if to_cohort == cohort_id:
+            raise Refused("unacceptable", "The household is there already.", field="to_cohort")
+        with self._database.write() as connection:
+            cohort = self._changeable(connection, cohort_id, expected)
+            carers = [c for c in cohort.carers if c.household == reference]
+            if not carers:
+                raise Refused("unknown", f"There is no household {reference} in this cohort.")
+            staying = [c for c in carers if c.withdrawn_at is None]
+            if not staying:
+                if to_cohort in cohorts.find_transferred(connection, [c.id for c in carers]):
+                    return None, None
+                raise Refused("settled", f"{reference} has been withdrawn already.")
+            target = self._changeable(connection, to_cohort, None, field="to_cohort")
+            if any(c.household == reference for c in target.carers):
+                raise Refused(
+                    "unacceptable",
+                    f"The other cohort has a household {reference} already.",
+                    field="to_cohort",
+                )
+            household = NewHousehold(
+                reference=reference,
+                carers=tuple(NewCarer(name=c.name, email=c.email) for c in staying),
+            )
+            self._insert(connection, target, household, [c.id for c in staying])
+            changes.withdraw_carers(connection, [c.id for c in staying], now=self._clock())
+            return (
+                self._changed(connection, cohort_id, actor, "household.leave", f" to {to_cohort}"),
+                self._changed(connection, to_cohort, actor, "household.join", f" from {cohort_id}"),
+            )
+
+    def repair(self, cohort_id: str, *, expected: int | None, actor: str) -> int:
+        """Try again what was refused, and put back what was changed on the platform."""
+        with self._database.write() as connection:
+            self._changeable(connection, cohort_id, expected, even_failed=True)
+            series_store.forget_refusals(connection, cohort_id)
+            version = self._changed(connection, cohort_id, actor, "cohort.repair")
+            changes.ask_to_remake(connection, cohort_id, version)
+            return version
+
+    def cancel(self, cohort_id: str, *, expected: int | None, actor: str) -> int | None:
+        """Take the cohort off the platform; already asked for changes nothing."""
+        with self._database.write() as connection:
+            cohort = self._known(connection, cohort_id, expected)
+            if cohort.cancel_requested:
+                return None
+            changes.request_cancel(connection, cohort_id, now=self._clock())
+            return self._changed(connection, cohort_id, actor, "cohort.cancel")
+
+    def _known(self, connection: Transaction, cohort_id: str, expected: int | None) -> Cohort:
+        cohort = cohorts.read_cohort(connection, cohort_id)
+        if cohort is None:
+            raise Refused("unknown", "There is no such cohort.")
+        if expected is not None and expected != cohort.version:
+            raise Refused(
+                "stale",
+                "Somebody changed this cohort since you read it. Read it again, then decide.",
+                cohort_id=cohort_id,
+            )
+        return cohort
+
+    def _changeable(
+        self,
+        connection: Transaction,
+        cohort_id: str,
+        expected: int | None,
+        *,
+        even_failed: bool = False,
+        field: str = "",
+    ) -> Cohort:
+        cohort = self._known(connection, cohort_id, expected)
+        if cohort.cancel_requested:
+            raise Refused(
+                "unacceptable" if field else "settled", "That cohort is cancelled.", field=field
+            )
+        if cohort.state is CohortState.FAILED and not even_failed:
+            raise Refused(
+                "unacceptable" if field else "settled",
+                "This cohort could not be opened. Put right what is named, then ask for a repair.",
+                field=field,
+            )
+        return cohort
+
+    def _changed(
+        self, connection: Transaction, cohort_id: str, actor: str, action: str, about: str = ""
+    ) -> int:
+        access.add_audit(
+            connection,
+            actor=actor,
+            action=action,
+            subject=f"{cohort_id}{about}",
+            now=self._clock(),
+        )
+        return changes.raise_version(connection, cohort_id)

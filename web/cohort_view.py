@@ -1,0 +1,167 @@
+"""A cohort as the API shows it, and the wait for work on it to settle."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from flask import Response, jsonify, request
+
+from course.model import Cohort, CohortState
+from course.programme import COURSE
+from course.store import cohorts
+from course.store.cohorts import Enrolment
+from course.store.database import Database
+from integration.scheduling import Refused
+from web.access import Caller
+from web.problems import Problem
+
+WAIT = timedelta(seconds=18)  # an answer within 20 s, with what the answer itself takes
+WAITERS = 16  # so many requests may wait at once; the other threads stay free for webhooks
+
+
+def known_cohort(database: Database, caller: Caller, cohort_id: str) -> Cohort:
+    """The cohort, if it exists and was given to the caller; else the same 404 for both."""
+    with database.read() as connection:
+        found = cohorts.read_cohort(connection, cohort_id) if caller.may_see(cohort_id) else None
+    if found is None:
+        raise Problem(404, "No such cohort", "GET /api/v1/cohorts lists yours.")
+    return found
+
+
+def cohort_json(
+    cohort: Cohort, enrolments: list[Enrolment], caller: Caller, *, public_url: str
+) -> dict[str, Any]:
+    """A cohort as the API gives it. Addresses and links only to those who may see them."""
+    zone, sees = ZoneInfo(cohort.timezone), caller.sees_addresses
+    references = dict.fromkeys(e.carer.household for e in enrolments)
+    return {
+        "id": cohort.id,
+        "name": cohort.name,
+        "platform": cohort.platform.value,
+        "state": cohort.state.value,
+        "problem": cohort.problem,
+        "series_ref": cohort.series_ref,
+        "organiser": cohort.organiser if sees else None,
+        "sessions": [
+            {
+                "week": s.week,
+                "topic": s.topic,
+                "starts_at": s.starts_at.astimezone(zone).isoformat(),
+                "ends_at": s.ends_at.astimezone(zone).isoformat(),
+                "state": s.state.value,
+                "occurrence_ref": s.occurrence_ref,
+            }
+            for s in cohort.sessions
+        ],
+        "carers": [
+            {
+                "id": e.carer.id,
+                "name": e.carer.name,
+                "email": e.carer.email if sees else None,
+                "household": e.carer.household,
+                "join_url": f"{public_url}/join/{e.join_token}" if sees else None,
+                "platform_join_url": e.platform_join_url if sees else None,
+                "problem": e.problem,
+                "enrolled_at": e.carer.enrolled_at.astimezone(zone).isoformat(),
+                "withdrawn_at": e.carer.withdrawn_at.astimezone(zone).isoformat()
+                if e.carer.withdrawn_at
+                else None,
+                "transferred_from": e.carer.transferred_from,
+            }
+            for e in enrolments
+        ],
+        "households": [
+            {
+                "reference": reference,
+                "fee": COURSE.fee(sum(e.carer.household == reference for e in enrolments)),
+            }
+            for reference in references
+        ],
+    }
+
+
+class Settling(Protocol):
+    """Knows when work on a cohort is over."""
+
+    def wait_until_settled(self, cohort_id: str, *, timeout: timedelta) -> None: ...
+
+
+@dataclass(slots=True)
+class CohortView:
+    """Shows cohorts and waits for them."""
+
+    database: Database
+    office: Settling
+    public_url: str
+    waiting: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(WAITERS)
+    )
+
+    def shown(self, cohort_id: str, caller: Caller, *, code: int) -> Response:
+        """The cohort, with its version as ETag."""
+        cohort = known_cohort(self.database, caller, cohort_id)
+        with self.database.read() as connection:
+            enrolments = cohorts.read_enrolments(connection, cohort_id)
+        answer = jsonify(cohort_json(cohort, enrolments, caller, public_url=self.public_url))
+        answer.status_code = code
+        answer.set_etag(str(cohort.version))
+        return answer
+
+    def settled(self, cohort_id: str, caller: Caller, *, done: int) -> Response:
+        """The cohort when it is ready or cancelled (`done`), or after the wait (202)."""
+        # The platform calls our webhooks while we wait for it, so not all threads may wait.
+        if self.waiting.acquire(blocking=False):
+            try:
+                self.office.wait_until_settled(cohort_id, timeout=WAIT)
+            finally:
+                self.waiting.release()
+        with self.database.read() as connection:
+            state = cohorts.read_state(connection, cohort_id)
+        well = state in (CohortState.READY, CohortState.CANCELLED)
+        answer = self.shown(cohort_id, caller, code=done if well else 202)
+        answer.headers["Location"] = f"/api/v1/cohorts/{cohort_id}"
+        return answer
+
+
+def expected_version() -> int | None:
+    """The version that the caller has read, from `If-Match`; None when they do not say."""
+    given = request.headers.get("If-Match", "").strip()
+    if given in ("", "*"):
+        return None
+    number = given.removeprefix("W/").strip('"')
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise Problem(
+            422,
+            "1 thing to put right",
+            errors=[("If-Match", "send the ETag of the cohort as you have read it")],
+        )
+    return int(number)
+
+
+def problem_of(error: Refused) -> Problem:
+    """Why staff's call was refused, as an answer."""
+    if error.kind == "no_organiser":
+        return Problem(422, "1 thing to put right", errors=[("organiser", str(error))])
+    if error.kind == "unacceptable":
+        return Problem(
+            422,
+            "1 thing to put right",
+            "Nothing was done. It is listed under errors.",
+            errors=[(error.field, str(error))],
+        )
+    if error.kind == "key_reused":
+        return Problem(422, "The key was used before", str(error))
+    if error.kind == "unknown":
+        return Problem(404, "Not found", str(error))
+    if error.kind == "stale":
+        return Problem(409, "Somebody else was faster", str(error))
+    if error.kind == "settled":
+        return Problem(409, "It is too late for this", str(error))
+    detail = str(error)
+    if error.cohort_id is not None:
+        detail += f" It is /api/v1/cohorts/{error.cohort_id}."
+    return Problem(409, "This cannot be opened", detail)
