@@ -119,9 +119,13 @@ class TeamsProvider:
             answer = self._graph.call(
                 "POST", path, needs=WRITE_CALENDAR, body=body, headers=CALENDAR
             )
-        except ProviderError:
-            # A replay may be answered with 409 instead of the event: then it stands there.
-            found = self.find_series(plan)
+        except ProviderError as e:
+            # A replay may be answered with 409 instead of the event: then it stands there. When
+            # looking fails as well, what counts is that the create may have happened.
+            try:
+                found = self.find_series(plan)
+            except ProviderError:
+                raise e from None
             if found is None:
                 raise
             return found

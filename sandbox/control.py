@@ -21,7 +21,7 @@ PAGE = """Circle's stand-ins for Zoom and Microsoft Graph. Nothing here reaches 
 
   Zoom API      {base}/zoom/v2          OAuth  {base}/zoom/oauth/token
   Graph         {base}/graph            Login  {base}/login
-  State         {base}/control/state
+  State         {base}/control/state (DELETE empties both)
 
 Play a session (see sandbox/scene.py for the fields):
 
@@ -125,6 +125,14 @@ def create_control(
     @routes.get("/control/state")
     def state() -> Response:
         return jsonify(zoom=zoom.account.state(), teams=graph.state())
+
+    @routes.delete("/control/state")
+    def clear() -> Response:
+        zoom.account.clear()
+        graph.calendar.clear()
+        graph.subscriptions.clear()
+        graph.stage.call_records.clear()
+        return jsonify(cleared=True)
 
     @routes.post("/control/zoom/scenes")
     def zoom_scene() -> Response:

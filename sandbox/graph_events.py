@@ -107,6 +107,10 @@ class Calendar:
         self._series: dict[str, GraphSeries] = {}
         self._numbers = itertools.count(1)
 
+    def clear(self) -> None:
+        """Empty the calendar, without telling anybody."""
+        self._series.clear()
+
     def live(self) -> list[GraphSeries]:
         """Every series that was not cancelled."""
         return [s for s in list(self._series.values()) if not s.cancelled]

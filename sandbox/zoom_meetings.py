@@ -137,6 +137,12 @@ class ZoomAccount:
         self._numbers = itertools.count(81_000_000_001)
         self._instances = itertools.count(1)
 
+    def clear(self) -> None:
+        """Forget every meeting and count; no number is ever given twice."""
+        self.meetings.clear()
+        self.changes.clear()
+        self.registrations.clear()
+
     def new_id(self) -> int:
         """A meeting number: more than 32 bits, as real ones."""
         return next(self._numbers)

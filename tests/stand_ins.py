@@ -79,6 +79,11 @@ class StandIns:
         """Switch every fault off and forget the calls."""
         requests.delete(f"{self.config.base_url}/control/faults", timeout=10)
 
+    def fresh(self) -> None:
+        """Nothing stands, nothing fails, nothing was called; tokens stay valid."""
+        self.no_trouble()
+        requests.delete(f"{self.config.base_url}/control/state", timeout=10)
+
     def calls(self) -> list[str]:
         """Every call to a platform since the last `no_trouble`."""
         told = requests.get(f"{self.config.base_url}/control/calls", timeout=10)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from dbos import DBOS
 
 from course.model import Cohort, CohortState, Platform, Rule
 from course.store import cohorts
+from course.store.cipher import Cipher
 from course.store.database import Database
 from integration import durable
 from integration.alignment import Alignment
@@ -74,7 +77,7 @@ class Desk:
 
     def open(self, **changes: object) -> Cohort:
         """Open a cohort and wait."""
-        new = make_new_cohort(**changes)
+        new = make_new_cohort(**{"name": f"Cohort {uuid.uuid4().hex[:8]}"} | changes)
         return self.settled(self.scheduling.open_cohort(new, key=None, actor=ACTOR))
 
 
@@ -160,15 +163,18 @@ def office(database: Database, tmp_path: Path) -> Iterator[Office]:
         )
 
 
-@pytest.fixture
-def practice(database: Database, tmp_path: Path) -> Iterator[Practice]:
-    """A running practice; its platforms are the stand-ins."""
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
+    """A running practice for a whole file: starting an engine takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("practice")
+    database = Database(f"sqlite:///{folder / 'circle.sqlite'}", Cipher([os.urandom(32)]))
+    database.migrate()
     with stand_ins() as platforms, platforms.receiver() as url:
         providers: dict[Platform, MeetingProvider] = {
             Platform.ZOOM: platforms.zoom(),
             Platform.TEAMS: platforms.teams(),
         }
-        with _desk(database, tmp_path, providers, platforms.clock, url) as (
+        with _desk(database, folder, providers, platforms.clock, url) as (
             scheduling,
             subscriptions,
         ):
@@ -178,6 +184,14 @@ def practice(database: Database, tmp_path: Path) -> Iterator[Practice]:
                 scheduling=scheduling,
                 subscriptions=subscriptions,
             )
+    database.close()
+
+
+@pytest.fixture
+def practice(standing: Practice) -> Practice:
+    """The practice over stand-ins on which nothing stands."""
+    standing.platforms.fresh()
+    return standing
 
 
 __all__ = ["CohortState", "Desk", "Office", "Practice"]

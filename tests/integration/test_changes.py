@@ -135,7 +135,7 @@ def test_an_address_shared_by_two_carers_stays_while_one_of_them_does(practice: 
 
 def test_a_transferred_household_leaves_one_cohort_and_joins_the_other(practice: Practice) -> None:
     here = opened(practice, Platform.ZOOM)
-    there = opened(practice, Platform.TEAMS, households=(), name="Summer")
+    there = opened(practice, Platform.TEAMS, households=())
     for _ in range(2):
         practice.scheduling.transfer(here.id, "H1", there.id, expected=None, actor=ACTOR)
     left, joined = practice.settled(here.id), practice.settled(there.id)
