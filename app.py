@@ -29,6 +29,7 @@ from integration.alignment import Alignment
 from integration.enrolment import Enrolment
 from integration.holdings import Holdings
 from integration.housekeeping import Housekeeping
+from integration.mailing import Mailing, SmtpPost
 from integration.pace import Pace, SharedPace
 from integration.provider import MeetingProvider
 from integration.reconciliation import NotYet, Reconciliation
@@ -136,6 +137,7 @@ class Service:
     database: Database
     inbox: Inbox
     scheduling: Scheduling
+    pace: SharedPace
     chores: Mapping[str, Callable[[], int]]
     started: list[datetime]
     clock: Callable[[], datetime]
@@ -148,6 +150,7 @@ class Service:
     def start(self) -> None:
         """Migrate, start the workflow engine, take up what was left."""
         self.database.migrate()
+        self.pace.start()
         DBOS.launch()
         self.scheduling.launch()
         Housekeeping.schedule(self.chores)
@@ -173,13 +176,11 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         database = open_sealed(**settings.storage())
     except ValueError as e:
         raise SettingsError(str(e)) from e
-    providers = build_providers(
-        settings, clock, pace=SharedPace(database, zoom_plan=settings.zoom_plan)
-    )
+    executor = f"circle-{socket.gethostname()}"
+    pace = SharedPace(database, zoom_plan=settings.zoom_plan, holder=executor)
+    providers = build_providers(settings, clock, pace=pace)
     certificate = load_certificate(settings, clock)
-    durable.configure(
-        database_url=_workflow_database(settings), executor_id=f"circle-{socket.gethostname()}"
-    )
+    durable.configure(database_url=_workflow_database(settings), executor_id=executor)
     callbacks = {
         Platform.TEAMS: Callbacks(
             notification_url=f"{settings.public_url}/webhooks/teams",
@@ -203,6 +204,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         rule=Rule(),
         timezone=settings.timezone,
         clock=clock,
+        send_mail=_mailing(settings, database, clock),
     )
     reconciliation = Reconciliation(database=database, providers=providers, clock=clock)
     metrics = Metrics()
@@ -291,10 +293,26 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         database=database,
         inbox=inbox,
         scheduling=scheduling,
+        pace=pace,
         chores=chores,
         started=started,
         clock=clock,
     )
+
+
+def _mailing(
+    settings: Settings, database: Database, clock: Callable[[], datetime]
+) -> Callable[[str, durable.Work], None] | None:
+    """Sends mail, where a mail server and a sender are configured."""
+    if settings.smtp_url is None or not settings.mail_from:
+        return None
+    return Mailing(
+        database=database,
+        post=SmtpPost(settings.smtp_url.get_secret_value()),
+        sender=settings.mail_from,
+        public_url=settings.public_url,
+        clock=clock,
+    ).send_due
 
 
 def _allowed_hosts(settings: Settings) -> Callable[[str], bool]:

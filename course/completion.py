@@ -96,8 +96,11 @@ def household_standings(
     """Where each household stands, by the cohort's rule."""
     found: dict[str, Standing] = {}
     households: dict[str, list[str]] = {}
+    staying = {c.household for c in cohort.carers if c.withdrawn_at is None}
     for carer in cohort.carers:
-        households.setdefault(carer.household, []).append(carer.id)
+        # Who has left weighs no more on the others; a household that left stands as it left.
+        if carer.withdrawn_at is None or carer.household not in staying:
+            households.setdefault(carer.household, []).append(carer.id)
     for reference, members in sorted(households.items()):
         if cohort.rule.household is HouseholdRule.ANY_CARER:
             best = [_best([r.weeks[m] for m in members], cohort.rule) for r in registers]

@@ -54,7 +54,7 @@ def build_report(cohort: Cohort, evidence: Evidence, *, now: datetime) -> Attend
     )
 
 
-def _roster(cohort: Cohort) -> list[Carer]:
+def roster(cohort: Cohort) -> list[Carer]:
     return sorted(cohort.carers, key=lambda c: (c.household, c.position, c.id))
 
 
@@ -99,7 +99,7 @@ def report_json(report: AttendanceReport) -> dict[str, Any]:
                 "missed_weeks": list(report.carers[carer.id].missed_weeks),
                 "weeks": [_week_json(r.weeks[carer.id], zone) for r in report.registers],
             }
-            for carer in _roster(cohort)
+            for carer in roster(cohort)
         ],
         "households": [
             {
@@ -181,7 +181,7 @@ def report_rows(report: AttendanceReport) -> list[list[str]]:
     """A row per carer and week under `HEADER`, for spreadsheets."""
     zone = ZoneInfo(report.cohort.timezone)
     rows = [list(HEADER)]
-    for carer in _roster(report.cohort):
+    for carer in roster(report.cohort):
         for register in report.registers:
             week = register.weeks[carer.id]
             rows.append(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from course.model import Carer, Cohort, CohortState, Session
+from course.model import Carer, Cohort, CohortState, Session, SessionState
 from course.programme import COURSE
 from course.store import access, changes, cohorts, evidence
 from course.store import series as series_store
@@ -310,7 +310,12 @@ class Amending:
             cohort = self._known(connection, cohort_id, expected)
             if cohort.cancel_requested:
                 return None
-            changes.request_cancel(connection, cohort_id, now=self._clock())
+            now = self._clock()
+            changes.request_cancel(connection, cohort_id, now=now)
+            for session in cohort.sessions:
+                if session.starts_at > now:
+                    dropped = replace(session, state=SessionState.CANCELLED)
+                    changes.save_session(connection, cohort_id, dropped)
             return self._changed(connection, cohort_id, actor, "cohort.cancel")
 
     def _known(self, connection: Transaction, cohort_id: str, expected: int | None) -> Cohort:

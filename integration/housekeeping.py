@@ -7,6 +7,7 @@ trouble with one never keeps the others from running.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -53,7 +54,10 @@ class Housekeeping:
 
 def _run(name: str, chore: Callable[[], int]) -> int:
     try:
-        done = chore()
+        # In a thread of its own: a chore may start workflows, which the engine refuses inside the
+        # step of another one, and it tells by the thread's context.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            done = thread.submit(chore).result()
     except Exception as e:
         log.exception("chore_failed", chore=name, kind=type(e).__name__)
         return 0

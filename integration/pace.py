@@ -41,22 +41,32 @@ class Pace(Protocol):
 
 
 class SharedPace:
-    """The limits, kept in the database. `zoom_plan` is `pro` or `business`."""
+    """The limits, kept in the database. `zoom_plan` is `pro` or `business`.
+
+    `holder` names this process, also after a restart: what it held when it died is free then.
+    """
 
     def __init__(
         self,
         database: Database,
         *,
         zoom_plan: str,
+        holder: str,
         wall: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._database = database
+        self._holder = holder
         self._limits = ZOOM_LIMITS[zoom_plan]
         self._wall = wall
         self._sleep = sleep
         self._lock = threading.Lock()
         self._lines: dict[str, threading.BoundedSemaphore] = {}
+
+    def start(self) -> None:
+        """Free the places that this process held when it died."""
+        with self._database.write() as connection:
+            pace.give_all_back(connection, self._holder)
 
     def turn(self, platform: str, account: str, category: str) -> None:
         """Wait for the account's next turn in that category."""
@@ -97,7 +107,12 @@ class SharedPace:
             try:
                 with self._database.write() as connection:
                     place = pace.take_place(
-                        connection, bucket, places=MAILBOX_PLACES, until=now + HELD, now=now
+                        connection,
+                        bucket,
+                        places=MAILBOX_PLACES,
+                        holder=self._holder,
+                        until=now + HELD,
+                        now=now,
                     )
             except STORAGE_TROUBLE:
                 place = None

@@ -28,7 +28,7 @@ class StandIns:
     config: SandboxConfig
     clock: FakeClock
 
-    def zoom(self, **changes: str) -> ZoomProvider:
+    def zoom(self, **changes: Any) -> ZoomProvider:
         """The product's own Zoom provider, pointed at the stand-in."""
         asked: dict[str, Any] = {
             "account_id": self.config.zoom_account_id,
@@ -39,7 +39,7 @@ class StandIns:
         } | changes
         return ZoomProvider(clock=self.clock, **asked)
 
-    def teams(self, **changes: str) -> TeamsProvider:
+    def teams(self, **changes: Any) -> TeamsProvider:
         """The product's own Teams provider, pointed at the stand-in."""
         asked: dict[str, Any] = {
             "tenant_id": self.config.teams_tenant_id,
@@ -88,6 +88,11 @@ class StandIns:
         """Every call to a platform since the last `no_trouble`."""
         told = requests.get(f"{self.config.base_url}/control/calls", timeout=10)
         return list(told.json()["calls"])
+
+    def refused(self) -> int:
+        """How many calls were too many."""
+        told = requests.get(f"{self.config.base_url}/control/calls", timeout=10)
+        return int(told.json()["refused"])
 
     def state(self, platform: Platform) -> list[dict[str, Any]]:
         """The series that stand on a platform."""

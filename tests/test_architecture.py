@@ -34,7 +34,10 @@ KEPT_TO = {
     "granian": ("server.py",),
 }
 # The core is pure: nothing but the standard library outside its store, with one exception.
-CORE_MAY_USE = {"course/identity.py": {"rapidfuzz"}, "course/suggestions.py": {"rapidfuzz"}}
+CORE_MAY_USE = {
+    "course/identity.py": {"rapidfuzz"},
+    "course/calendar_file.py": {"icalendar"},
+}
 
 
 def sources() -> list[Path]:

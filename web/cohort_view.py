@@ -12,7 +12,7 @@ from flask import Response, jsonify, request
 
 from course.model import Cohort, CohortState
 from course.programme import COURSE
-from course.store import cohorts
+from course.store import cohorts, mail
 from course.store.cohorts import Enrolment
 from course.store.database import Database
 from integration.scheduling import Refused
@@ -106,7 +106,14 @@ class CohortView:
         cohort = known_cohort(self.database, caller, cohort_id)
         with self.database.read() as connection:
             enrolments = cohorts.read_enrolments(connection, cohort_id)
-        answer = jsonify(cohort_json(cohort, enrolments, caller, public_url=self.public_url))
+            letters = mail.read_mail(connection, cohort_id)
+        shown = cohort_json(cohort, enrolments, caller, public_url=self.public_url)
+        shown["mail"] = {
+            "sent": sum(m.sent_at is not None for m in letters),
+            "waiting": sum(m.sent_at is None and m.problem is None for m in letters),
+            "problems": sorted({m.problem for m in letters if m.problem and not m.is_overtaken}),
+        }
+        answer = jsonify(shown)
         answer.status_code = code
         answer.set_etag(str(cohort.version))
         return answer

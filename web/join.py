@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, redirect, render_template, request, send_from_directory
 from werkzeug.wrappers import Response as AnyResponse
 
+from course.calendar_file import calendar_file
 from course.model import (
     Cohort,
     EventKind,
@@ -53,7 +54,7 @@ def create_join_page(
     here = Path(__file__).parent
     routes = Blueprint("join", __name__, template_folder=str(here / "templates"))
 
-    def find(token: str) -> tuple[Cohort, Enrolment] | None:
+    def known(token: str) -> tuple[Cohort, Enrolment] | None:
         with database.read() as connection:
             found = cohorts.find_by_join_token(connection, token) if len(token) <= 100 else None
             cohort = cohorts.read_cohort(connection, found[0]) if found else None
@@ -62,9 +63,11 @@ def create_join_page(
             enrolments = cohorts.read_enrolments(connection, cohort.id)
         enrolment = next(e for e in enrolments if e.carer.id == found[1])
         over = max(s.ends_at for s in cohort.sessions) + ALIVE_AFTER
-        if enrolment.carer.withdrawn_at is not None or clock() > over:
-            return None
-        return cohort, enrolment
+        return (cohort, enrolment) if clock() <= over else None
+
+    def find(token: str) -> tuple[Cohort, Enrolment] | None:
+        found = known(token)
+        return found if found and found[1].carer.withdrawn_at is None else None
 
     def note_opening(cohort: Cohort, enrolment: Enrolment) -> None:
         minute = clock().replace(second=0, microsecond=0)
@@ -126,6 +129,22 @@ def create_join_page(
             return page("join_unknown.html", 404)
         note_opening(cohort, enrolment)
         return redirect(link, code=303)
+
+    @routes.get("/join/<token>/calendar.ics")
+    @open_door
+    def calendar(token: str) -> AnyResponse:
+        """Also for who has withdrawn: their calendar must hear that the sessions are off."""
+        found = known(token)
+        if found is None:
+            return page("join_unknown.html", 404)
+        cohort, enrolment = found
+        answer = Response(
+            calendar_file(cohort, enrolment.carer, join_url=f"{public_url}/join/{token}"),
+            content_type="text/calendar; charset=utf-8",
+        )
+        answer.headers["Content-Disposition"] = 'attachment; filename="sessions.ics"'
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
 
     @routes.get("/static/<path:name>")
     @open_door

@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from course.model import Cohort, Verdict
-from course.reports import build_report, explain, report_json, report_rows
-from course.store import access, evidence
+from course.model import Carer, Cohort, Verdict
+from course.reports import build_report, explain, report_json, report_rows, roster
+from course.store import access, cohorts, evidence
 from integration.provider import ProviderError
 from web.access import Caller
 from web.cohort_view import known_cohort
@@ -36,7 +36,33 @@ def add_registers(api: Operations, *, close_register: Callable[[str, int, str], 
     def report_of(cohort: Cohort) -> dict[str, Any]:
         with database.read() as connection:
             found = evidence.read_evidence(connection, cohort)
-        return report_json(build_report(cohort, found, now=api.clock()))
+        report = report_json(build_report(cohort, found, now=api.clock()))
+        for carer, shown in zip(roster(cohort), report["carers"], strict=True):
+            shown["transferred_from"] = earlier(carer) if carer.transferred_from else None
+        return report
+
+    def earlier(carer: Carer) -> dict[str, Any] | None:
+        """What a transferred carer attended in the cohort they came from: shown, not counted."""
+        with database.read() as connection:
+            origin = cohorts.read_carer_cohort(connection, carer.transferred_from or "")
+            cohort = cohorts.read_cohort(connection, origin) if origin else None
+            found = evidence.read_evidence(connection, cohort) if cohort else None
+        if cohort is None or found is None:
+            return None
+        report = build_report(cohort, found, now=api.clock())
+        return {
+            "cohort": cohort.id,
+            "name": cohort.name,
+            "weeks": [
+                {
+                    "week": r.session.week,
+                    "starts_at": r.session.starts_at.isoformat(),
+                    "verdict": r.weeks[carer.transferred_from or ""].verdict.value,
+                }
+                for r in report.registers
+                if r.weeks[carer.transferred_from or ""].verdict is not Verdict.PENDING
+            ],
+        }
 
     def week_of(cohort: Cohort, week: int, carer_id: str) -> dict[str, Any]:
         report = report_of(cohort)

@@ -192,8 +192,16 @@ class HouseholdOut(BaseModel):
     fee: int
 
 
+class MailOut(BaseModel):
+    """What became of the mail to the carers; nothing is sent without SMTP_URL and MAIL_FROM."""
+
+    sent: int
+    waiting: int
+    problems: list[str]
+
+
 class CohortOut(BaseModel):
-    """One cohort."""
+    """One cohort. `mail` is given for one cohort, not in lists."""
 
     id: str
     name: str
@@ -205,6 +213,7 @@ class CohortOut(BaseModel):
     sessions: list[SessionOut]
     carers: list[CarerOut]
     households: list[HouseholdOut]
+    mail: MailOut | None = None
 
 
 class CohortsOut(BaseModel):
@@ -267,6 +276,7 @@ class CarerReportOut(BaseModel):
     all_sessions: str
     missed_weeks: list[int]
     weeks: list[WeekOut]
+    transferred_from: dict[str, Any] | None = None
 
 
 class ReportOut(BaseModel):

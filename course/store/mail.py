@@ -11,6 +11,8 @@ from sqlalchemy import Connection, select, update
 from course.store import tables
 from course.store.database import insert_new
 
+OVERTAKEN = "overtaken by a newer timetable"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMail:
@@ -23,6 +25,11 @@ class StoredMail:
     timetable: str
     sent_at: datetime | None
     problem: str | None
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Never sent, because a newer timetable came first."""
+        return self.problem == OVERTAKEN
 
 
 def plan_mail(

@@ -30,7 +30,7 @@ def take_turn(connection: Connection, bucket: str, *, interval: float, now: floa
 
 
 def take_place(
-    connection: Connection, bucket: str, *, places: int, until: float, now: float
+    connection: Connection, bucket: str, *, places: int, holder: str, until: float, now: float
 ) -> int | None:
     """One of `places` places, held until given back or until `until`; None when all are taken."""
     table = tables.pace
@@ -50,7 +50,7 @@ def take_place(
         connection.execute(
             update(table)
             .where(table.c.bucket == bucket, table.c.place == free)
-            .values(free_at=until)
+            .values(free_at=until, holder=holder)
         )
     return free
 
@@ -62,4 +62,12 @@ def give_place_back(connection: Connection, bucket: str, place: int, *, until: f
         update(table)
         .where(table.c.bucket == bucket, table.c.place == place, table.c.free_at == until)
         .values(free_at=0.0)
+    )
+
+
+def give_all_back(connection: Connection, holder: str) -> None:
+    """Free what a process held when it died; it calls this when it starts again."""
+    table = tables.pace
+    connection.execute(
+        update(table).where(table.c.holder == holder).values(free_at=0.0, holder=None)
     )

@@ -160,6 +160,7 @@ pace = Table(
     Column("bucket", String(160), primary_key=True),
     Column("place", Integer, primary_key=True),
     Column("free_at", Float, nullable=False),
+    Column("holder", String(64)),
 )
 
 watch = Table(

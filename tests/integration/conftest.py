@@ -104,7 +104,7 @@ def _certificate() -> bytes:
 
 
 @contextmanager
-def _desk(
+def desk(
     database: Database,
     folder: Path,
     providers: Mapping[Platform, MeetingProvider],
@@ -152,7 +152,7 @@ def office(database: Database, tmp_path: Path) -> Iterator[Office]:
     teams = FakeProvider(Platform.TEAMS, watches=True, invites=True)
     providers = {Platform.ZOOM: zoom, Platform.TEAMS: teams}
     url = "https://circle.example/webhooks/teams"
-    with _desk(database, tmp_path, providers, clock, url) as (scheduling, subscriptions):
+    with desk(database, tmp_path, providers, clock, url) as (scheduling, subscriptions):
         yield Office(
             database=database,
             zoom=zoom,
@@ -174,7 +174,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
             Platform.ZOOM: platforms.zoom(),
             Platform.TEAMS: platforms.teams(),
         }
-        with _desk(database, folder, providers, platforms.clock, url) as (
+        with desk(database, folder, providers, platforms.clock, url) as (
             scheduling,
             subscriptions,
         ):

@@ -3,51 +3,26 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from course.store.cipher import Cipher
 from course.store.database import Database
-from demo import free_port
 from tests.course.store import test_database as cases
+from tests.postgresql import BINARIES, cluster
 from tests.webhooks import test_inbox as inbox_cases
-
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-
-
-def run(*command: str) -> None:
-    """As an unprivileged person: PostgreSQL refuses to run as root."""
-    prefix = ["su", "postgres", "-c"] if os.geteuid() == 0 else ["sh", "-c"]
-    subprocess.run([*prefix, " ".join(command)], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cluster of its own on a free loopback port."""
+    """A cluster for all cases."""
     if not BINARIES:
         pytest.skip("PostgreSQL is not installed; its tests are left out")
-    folder = tmp_path_factory.mktemp("postgresql")
-    if os.geteuid() == 0:
-        for parent in (folder, *folder.parents[:3]):
-            if parent.parts[1:2] == ("tmp",) and len(parent.parts) > 2:
-                parent.chmod(0o755)
-        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
-    binaries, port = BINARIES[-1], free_port()
-    run(f"{binaries}/initdb -D {folder}/data -A trust -U circle")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    run(f"{binaries}/pg_ctl -D {folder}/data -o '{options}' -l {folder}/log -w start")
-    try:
-        yield f"postgresql://circle@127.0.0.1:{port}"
-    finally:
-        run(f"{binaries}/pg_ctl -D {folder}/data -m immediate stop")
-        shutil.rmtree(folder, ignore_errors=True)
+    with cluster(tmp_path_factory.mktemp("postgresql")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -61,5 +61,6 @@ def upgrade() -> None:
         sa.Column("bucket", sa.String(length=160), nullable=False),
         sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("free_at", sa.Float(), nullable=False),
+        sa.Column("holder", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("bucket", "place", name=op.f("pk_pace")),
     )

@@ -1,0 +1,246 @@
+"""Mail to the carers: an invitation with the join page and a calendar file, an update, a goodbye.
+
+What is to be sent follows from the timetable a carer was last told; each mail is one durable step
+with a Message-ID of its own, so a mail repeated after a kill is recognised as the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import smtplib
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from course.calendar_file import calendar_file, is_dropped
+from course.model import Carer, Cohort, CohortState
+from course.store import cohorts, mail
+from course.store.cohorts import Enrolment
+from course.store.database import Database
+from course.store.mail import StoredMail
+from integration.durable import StepRefused, Work
+from integration.provider import ProviderError
+
+INVITATION, UPDATE, CANCELLATION = "invitation", "update", "cancellation"
+TIMEOUT = 15.0
+TRUSTED = ("127.0.0.1", "::1", "localhost")
+log = structlog.get_logger(__name__)
+
+
+class Post(Protocol):
+    """Hands one mail over. Raises `ProviderError`."""
+
+    def send(self, message: EmailMessage) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpPost:
+    """A mail server, `smtp://user:password@host:port` (with STARTTLS) or `smtps://…`."""
+
+    url: str
+
+    def send(self, message: EmailMessage) -> None:
+        """Hand it over, encrypted; without encryption only to this machine."""
+        parts = urlsplit(self.url)
+        host, secure = parts.hostname or "", parts.scheme == "smtps"
+        context = ssl.create_default_context()
+        try:
+            server = (
+                smtplib.SMTP_SSL(host, parts.port or 465, timeout=TIMEOUT, context=context)
+                if secure
+                else smtplib.SMTP(host, parts.port or 587, timeout=TIMEOUT)
+            )
+            with server:
+                if not secure and host not in TRUSTED:
+                    server.starttls(context=context)
+                if parts.username:
+                    server.login(unquote(parts.username), unquote(parts.password or ""))
+                server.send_message(message)
+        except smtplib.SMTPRecipientsRefused as e:
+            code = next((c for c, _ in e.recipients.values()), 550)
+            raise _refused(code) from None
+        except smtplib.SMTPResponseException as e:
+            raise _refused(e.smtp_code) from None
+        except (smtplib.SMTPException, OSError) as e:
+            raise ProviderError(
+                f"The mail server does not answer ({type(e).__name__}).", permanent=False
+            ) from None
+
+
+def _refused(code: int) -> ProviderError:
+    """The server's own text may hold the address: not quoted."""
+    return ProviderError(
+        f"The mail server refused with {code}. Check SMTP_URL, MAIL_FROM and the carer's address.",
+        permanent=code >= 500,
+    )
+
+
+class Mailing:
+    """Sends what the carers of a cohort have not been told yet."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        post: Post,
+        sender: str,
+        public_url: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._post = post
+        self._sender = sender
+        self._public_url = public_url
+        self._clock = clock
+
+    def send_due(self, cohort_id: str, work: Work) -> None:
+        """Inside a workflow: note what is to be sent, then send it, mail by mail."""
+        for mail_id in work.step("list the mail", self.plan, cohort_id):
+            try:
+                work.step(f"send {mail_id}", self.send, cohort_id, mail_id)
+            except StepRefused as e:
+                work.step("note the refusal", self.note_refusal, mail_id, str(e))
+
+    def plan(self, cohort_id: str) -> list[str]:
+        """Note the mails that the newest timetable calls for; ids of all that wait."""
+        now = self._clock()
+        with self._database.write() as connection:
+            cohort = cohorts.read_cohort(connection, cohort_id)
+            if cohort is None or cohort.state is CohortState.FAILED:
+                return []
+            known = mail.read_mail(connection, cohort_id)
+            for enrolment in cohorts.read_enrolments(connection, cohort_id):
+                theirs = [m for m in known if m.carer_id == enrolment.carer.id]
+                kind = self._kind(cohort, enrolment, theirs, now)
+                if kind is not None:
+                    mail.plan_mail(
+                        connection,
+                        cohort_id=cohort_id,
+                        carer_id=enrolment.carer.id,
+                        kind=kind,
+                        timetable=timetable_of(cohort, enrolment.carer),
+                        now=now,
+                    )
+            return [
+                m.id
+                for m in mail.read_mail(connection, cohort_id)
+                if m.sent_at is None and m.problem is None
+            ]
+
+    def _kind(
+        self, cohort: Cohort, enrolment: Enrolment, theirs: list[StoredMail], now: datetime
+    ) -> str | None:
+        carer, told = enrolment.carer, [m for m in theirs if m.sent_at is not None]
+        if all(s.ends_at <= now for s in cohort.sessions):
+            return None  # a course entered afterwards, or over: nothing to invite to
+        if all(is_dropped(cohort, carer, s) for s in cohort.sessions):
+            return CANCELLATION if told else None
+        if enrolment.platform_join_url is None:
+            return None  # the link comes first
+        return UPDATE if told else INVITATION
+
+    def send(self, cohort_id: str, mail_id: str) -> None:
+        """Send one mail, unless a newer timetable has overtaken it."""
+        with self._database.read() as connection:
+            cohort = cohorts.read_cohort(connection, cohort_id)
+            waiting = next(m for m in mail.read_mail(connection, cohort_id) if m.id == mail_id)
+            enrolment = next(
+                e
+                for e in cohorts.read_enrolments(connection, cohort_id)
+                if e.carer.id == waiting.carer_id
+            )
+        if cohort is None or waiting.sent_at is not None:
+            return
+        if waiting.timetable != timetable_of(cohort, enrolment.carer):
+            self.note_refusal(mail_id, mail.OVERTAKEN)
+            return
+        self._post.send(self._message(cohort, enrolment, waiting))
+        with self._database.write() as connection:
+            mail.note_mail(connection, mail_id, sent_at=self._clock(), problem=None)
+        log.info("mail_sent", cohort=cohort_id, kind=waiting.kind)
+
+    def note_refusal(self, mail_id: str, problem: str) -> None:
+        """Keep why a mail could not be sent."""
+        with self._database.write() as connection:
+            mail.note_mail(connection, mail_id, sent_at=None, problem=problem)
+
+    def _message(self, cohort: Cohort, enrolment: Enrolment, waiting: StoredMail) -> EmailMessage:
+        carer = enrolment.carer
+        join_url = f"{self._public_url}/join/{enrolment.join_token}"
+        message = EmailMessage(policy=SMTP)
+        message["From"] = self._sender
+        message["To"] = carer.email
+        message["Subject"] = _subject(cohort, waiting.kind)
+        message["Message-ID"] = f"<{waiting.id}@circle>"
+        message["Date"] = self._clock()
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(_text(cohort, carer, join_url, waiting.kind))
+        method = "CANCEL" if waiting.kind == CANCELLATION else "REQUEST"
+        message.add_attachment(
+            calendar_file(cohort, carer, join_url=join_url, method=method, sender=self._sender),
+            maintype="text",
+            subtype="calendar",
+            filename="sessions.ics",
+            params={"method": method, "charset": "utf-8"},
+        )
+        return message
+
+
+def timetable_of(cohort: Cohort, carer: Carer) -> str:
+    """What a carer is to know, as a hash: the same timetable is never told twice."""
+    told = [
+        (
+            s.week,
+            s.starts_at.isoformat(),
+            s.ends_at.isoformat(),
+            s.sequence,
+            is_dropped(cohort, carer, s),
+        )
+        for s in cohort.sessions
+    ]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def _subject(cohort: Cohort, kind: str) -> str:
+    begins = cohort.sessions[0].starts_at.astimezone(ZoneInfo(cohort.timezone))
+    return {
+        INVITATION: f"Your place: eight sessions from {begins:%-d %B %Y}",
+        UPDATE: "Your sessions: a change of dates or times",
+        CANCELLATION: "Your sessions: they do not take place",
+    }[kind]
+
+
+def _text(cohort: Cohort, carer: Carer, join_url: str, kind: str) -> str:
+    zone = ZoneInfo(cohort.timezone)
+    dates = "\n".join(
+        f"  week {s.week}  {s.starts_at.astimezone(zone):%A %-d %B %Y, %H:%M}"
+        f" to {s.ends_at.astimezone(zone):%H:%M}"
+        for s in cohort.sessions
+    )
+    if kind == CANCELLATION:
+        return (
+            f"Dear {carer.name},\n\nthe sessions below do not take place for you any more. "
+            "Please call or write to us if that is a surprise.\n\n"
+            f"{dates}\n\nThe attached file takes them out of your calendar.\n"
+        )
+    opening = (
+        "your place is booked."
+        if kind == INVITATION
+        else "something has changed: these are your sessions now."
+    )
+    return (
+        f"Dear {carer.name},\n\n{opening} Each session builds on the last, so please plan to be "
+        f"there for all of them.\n\n{dates}\n\n"
+        "This page is yours alone, and it is the way in each time, with a camera and a "
+        f"microphone:\n{join_url}\n\n"
+        "Please do not pass it on: we would take whoever uses it for you. The attached file puts "
+        "the sessions into your calendar.\n"
+    )

@@ -1,0 +1,198 @@
+"""Mail to the carers, received by a real mail server on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import default
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import pytest
+from aiosmtpd.controller import Controller
+from icalendar import Calendar
+
+from course.model import CohortState
+from course.store.mail import read_mail
+from demo import free_port
+from integration.durable import NO_TROUBLE, StepRefused, Work
+from integration.mailing import Mailing, SmtpPost
+from integration.provider import ProviderError
+from integration.scheduling import NewCarer, NewHousehold
+from tests.integration.conftest import ACTOR, Office
+
+LONDON = ZoneInfo("Europe/London")
+
+
+class Mailbox:
+    """Keeps what it gets; refuses the addresses it is told to, with the code it is told."""
+
+    def __init__(self) -> None:
+        self.got: list[EmailMessage] = []
+        self.refuse: dict[str, str] = {}
+
+    async def handle_RCPT(  # noqa: N802  the library's name
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
+    ) -> str:
+        if address in self.refuse:
+            return self.refuse[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        parsed = BytesParser(policy=default).parsebytes(envelope.content)
+        self.got.append(parsed)
+        return "250 OK"
+
+    def to(self, address: str) -> list[EmailMessage]:
+        return [m for m in self.got if m["To"] == address]
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[Mailbox, str]]:
+    mailbox, port = Mailbox(), free_port()
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield mailbox, f"smtp://127.0.0.1:{port}"
+    controller.stop()
+
+
+def post(office: Office, url: str) -> Mailing:
+    return Mailing(
+        database=office.database,
+        post=SmtpPost(url),
+        sender="course@practice.example",
+        public_url="https://circle.example",
+        clock=office.clock,
+    )
+
+
+class Straight(Work):
+    """The steps one after the other, without an engine: what is refused is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_TROUBLE, on_trouble=lambda _: None, pointless=lambda: False)
+
+    def step(self, name: str, action: Any, *arguments: Any) -> Any:
+        try:
+            return action(*arguments)
+        except ProviderError as e:
+            assert e.permanent, name
+            raise StepRefused(str(e)) from e
+
+
+def calendar_of(message: EmailMessage) -> Any:
+    (part,) = [p for p in message.walk() if p.get_content_type() == "text/calendar"]
+    return Calendar.from_ical(cast(bytes, part.get_payload(decode=True)))
+
+
+def test_every_carer_gets_one_invitation_with_their_own_page_and_the_eight_dates(
+    office: Office, server: tuple[Mailbox, str]
+) -> None:
+    mailbox, url = server
+    cohort = office.open(first_session_on=date(2027, 2, 27))
+    mailing = post(office, url)
+    for _ in range(3):  # the same timetable is told once
+        mailing.send_due(cohort.id, Straight())
+    assert sorted(m["To"] for m in mailbox.got) == [
+        "dev@example.com",
+        "maya@example.com",
+        "zoe@example.com",
+    ]
+    (told,) = mailbox.to("maya@example.com")
+    body = told.get_body(preferencelist=("plain",))
+    assert body is not None
+    text = body.get_content()
+    assert "Saturday 27 February 2027, 10:00 to 10:30" in text
+    assert "Saturday 17 April 2027, 10:00 to 12:00" in text
+    assert "https://circle.example/join/" in text
+    assert "parenting" not in str(told).lower()
+    assert told["Message-ID"].endswith("@circle>")
+    events = list(calendar_of(told).walk("VEVENT"))
+    assert [e["DTSTART"].dt for e in events] == [
+        datetime(2027, 2, 27, 10, tzinfo=LONDON) + timedelta(weeks=n) for n in range(8)
+    ]
+    assert {str(e["STATUS"]) for e in events} == {"CONFIRMED"}
+    assert calendar_of(told)["METHOD"] == "REQUEST"
+
+
+def test_a_changed_session_sends_one_update_that_raises_only_its_sequence(
+    office: Office, server: tuple[Mailbox, str]
+) -> None:
+    mailbox, url = server
+    cohort, mailing = office.open(), post(office, url)
+    mailing.send_due(cohort.id, Straight())
+    for hour in (11, 12):  # two changes before anybody was told
+        office.scheduling.move_session(
+            cohort.id,
+            2,
+            starts_at=datetime(2027, 1, 16, hour, tzinfo=LONDON),
+            minutes=None,
+            expected=None,
+            actor=ACTOR,
+        )
+        office.settled(cohort.id)
+    for _ in range(2):
+        mailing.send_due(cohort.id, Straight())
+    first, update = mailbox.to("maya@example.com")
+    assert "change of dates" in update["Subject"]
+    before, after = (list(calendar_of(m).walk("VEVENT")) for m in (first, update))
+    assert [str(e["UID"]) for e in before] == [str(e["UID"]) for e in after]
+    assert [e["SEQUENCE"] for e in after] == [0, 2, 0, 0, 0, 0, 0, 0]
+    assert after[1]["DTSTART"].dt == datetime(2027, 1, 16, 12, tzinfo=LONDON)
+
+
+def test_who_comes_later_is_invited_and_who_leaves_is_told(
+    office: Office, server: tuple[Mailbox, str]
+) -> None:
+    mailbox, url = server
+    cohort, mailing = office.open(), post(office, url)
+    mailing.send_due(cohort.id, Straight())
+    new = NewHousehold(reference="H9", carers=(NewCarer(name="Ann Oak", email="ann@example.com"),))
+    office.scheduling.enrol(cohort.id, new, expected=None, actor=ACTOR)
+    zoe = next(c for c in cohort.carers if c.name == "Zoë Ash")
+    office.scheduling.withdraw(cohort.id, zoe.id, expected=None, actor=ACTOR)
+    office.finished(cohort.id)
+    mailing.send_due(cohort.id, Straight())
+    assert len(mailbox.to("ann@example.com")) == 1
+    assert len(mailbox.to("maya@example.com")) == 1
+    goodbye = mailbox.to("zoe@example.com")[-1]
+    assert calendar_of(goodbye)["METHOD"] == "CANCEL"
+    assert {str(e["STATUS"]) for e in calendar_of(goodbye).walk("VEVENT")} == {"CANCELLED"}
+    office.scheduling.cancel_cohort(cohort.id, expected=None, actor=ACTOR)
+    assert office.finished(cohort.id).state is CohortState.CANCELLED
+    mailing.send_due(cohort.id, Straight())
+    assert len(mailbox.to("zoe@example.com")) == 2
+    assert calendar_of(mailbox.to("maya@example.com")[-1])["METHOD"] == "CANCEL"
+
+
+def test_a_refused_address_keeps_nobody_else_from_their_mail(
+    office: Office, server: tuple[Mailbox, str]
+) -> None:
+    mailbox, url = server
+    mailbox.refuse["maya@example.com"] = "550 no such mailbox maya@example.com"
+    cohort, mailing = office.open(), post(office, url)
+    mailing.send_due(cohort.id, Straight())
+    assert len(mailbox.got) == 2
+    with office.database.read() as connection:
+        (problem,) = {m.problem for m in read_mail(connection, cohort.id) if m.problem}
+    assert "refused with 550" in problem
+    assert "maya" not in problem
+
+
+def test_a_mail_server_that_is_away_is_asked_again(office: Office) -> None:
+    cohort = office.open()
+    mailing = post(office, f"smtp://127.0.0.1:{free_port()}")
+    (waiting, *_) = mailing.plan(cohort.id)
+    with pytest.raises(ProviderError) as error:
+        mailing.send(cohort.id, waiting)
+    assert not error.value.permanent
+    assert mailing.plan(cohort.id)[0] == waiting
+
+
+def test_a_course_that_is_over_invites_nobody(office: Office) -> None:
+    cohort = office.open()
+    office.clock.move(timedelta(weeks=20))
+    assert post(office, "smtp://127.0.0.1:1").plan(cohort.id) == []

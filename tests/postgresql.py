@@ -1,0 +1,46 @@
+"""A PostgreSQL cluster of its own on a free loopback port, where PostgreSQL is installed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from demo import free_port
+
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+needs_postgresql = pytest.mark.skipif(
+    not BINARIES, reason="PostgreSQL is not installed; its tests are left out"
+)
+
+
+def _run(*command: str) -> None:
+    """As an unprivileged person: PostgreSQL refuses to run as root."""
+    prefix = ["su", "postgres", "-c"] if os.geteuid() == 0 else ["sh", "-c"]
+    subprocess.run([*prefix, " ".join(command)], check=True, capture_output=True)
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[str]:
+    """Run it in that folder; its address, without a database's name."""
+    folder.mkdir(exist_ok=True)
+    if os.geteuid() == 0:
+        for parent in (folder, *folder.parents[:6]):
+            if parent.parts[1:2] == ("tmp",) and len(parent.parts) > 2:
+                parent.chmod(0o755)
+        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+    binaries, port = BINARIES[-1], free_port()
+    _run(f"{binaries}/initdb -D {folder}/data -A trust -U circle")
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    _run(f"{binaries}/pg_ctl -D {folder}/data -o '{options}' -l {folder}/log -w start")
+    try:
+        yield f"postgresql://circle@127.0.0.1:{port}"
+    finally:
+        _run(f"{binaries}/pg_ctl -D {folder}/data -m immediate stop")
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,194 @@
+"""kill -9 at every remote call, before the platform acts and after it: one series, nothing twice.
+
+The stand-ins kill the service themselves, so each kill falls exactly where it is meant to.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from demo import environment, free_port
+from sandbox.config import SandboxConfig
+from tests.postgresql import cluster, needs_postgresql
+
+ROOT = Path(__file__).parent.parent
+SERVER = {"zoom": "zoom", "teams": "graph"}
+HOUSEHOLDS = [
+    {
+        "reference": "H1",
+        "carers": [
+            {"name": "Maya Patel", "email": "maya@example.com"},
+            {"name": "Dev Patel", "email": "dev@example.com"},
+        ],
+    }
+]
+pytestmark = pytest.mark.slow
+
+
+class Service:
+    """The service and its stand-ins as processes; the service is started again when it is dead."""
+
+    def __init__(self, folder: Path, database_url: str | None) -> None:
+        self.sandbox_port, self.port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        config = SandboxConfig(
+            base_url=f"http://127.0.0.1:{self.sandbox_port}",
+            zoom_webhook_url=f"{self.url}/webhooks/zoom",
+        )
+        self.stand_ins = config.base_url
+        self.env = environment(config, public_url=self.url, data_dir=folder, clean=True)
+        if database_url is not None:
+            self.env["DATABASE_URL"] = database_url
+        self.process: subprocess.Popen[bytes] | None = None
+        self.headers: dict[str, str] = {}
+
+    def circle(self, *arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", "cli", *arguments], cwd=ROOT, env=self.env)
+
+    def start(self) -> int:
+        """Start the service and wait until it is ready; its process id."""
+        self.process = self.circle("serve", "--port", str(self.port))
+        _await(f"{self.url}/readyz")
+        return self.process.pid
+
+    def await_death(self) -> None:
+        assert self.process is not None
+        assert self.process.wait(timeout=30) == -signal.SIGKILL
+
+    def trouble(self, **fault: Any) -> None:
+        assert requests.post(f"{self.stand_ins}/control/faults", json=fault, timeout=10).ok
+
+    def fresh(self) -> None:
+        requests.delete(f"{self.stand_ins}/control/faults", timeout=10)
+        requests.delete(f"{self.stand_ins}/control/state", timeout=10)
+
+    def calls(self, platform: str) -> list[str]:
+        told = requests.get(f"{self.stand_ins}/control/calls", timeout=10).json()["calls"]
+        return [c for c in told if f" /{SERVER[platform]}/" in c]
+
+    def open(self, platform: str, name: str) -> dict[str, Any] | None:
+        """Open a cohort under a key of its own; None when the service died meanwhile."""
+        body = {
+            "name": name,
+            "platform": platform,
+            "first_session_on": "2027-02-27",
+            "households": HOUSEHOLDS,
+        }
+        try:
+            answer = requests.post(
+                f"{self.url}/api/v1/cohorts",
+                json=body,
+                headers=self.headers | {"Idempotency-Key": name},
+                timeout=40,
+            )
+        except requests.RequestException:
+            return None
+        assert answer.status_code in (201, 202), answer.text
+        return dict(answer.json())
+
+    def is_exact(self, platform: str) -> None:
+        """One series with eight right sessions, everybody invited once, one subscription."""
+        state = requests.get(f"{self.stand_ins}/control/state", timeout=10).json()[platform]
+        (series,) = state["series"]
+        if platform == "zoom":
+            hours = [o["start_time"][11:16] for o in series["occurrences"]]
+            lengths = [o["duration"] for o in series["occurrences"]]
+            people = [r["email"] for r in series["registrants"]]
+        else:
+            hours = [i["start"]["dateTime"][11:16] for i in series["instances"]]
+            ends = [i["end"]["dateTime"][11:16] for i in series["instances"]]
+            lengths = [30 if end.endswith("30") else 120 for end in ends]
+            people = [a["emailAddress"]["address"] for a in series["attendees"]]
+            assert len(state["subscriptions"]) == 1
+        assert hours == ["10:00"] * 5 + ["09:00"] * 3
+        assert lengths == [30] + [120] * 7
+        assert sorted(people) == ["dev@example.com", "maya@example.com"]
+
+
+def _await(url: str) -> None:
+    until = time.monotonic() + 40
+    while time.monotonic() < until:
+        try:
+            if requests.get(url, timeout=2).ok:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.03)
+    raise AssertionError(f"{url} does not answer")
+
+
+@contextmanager
+def running(folder: Path, database_url: str | None) -> Iterator[Service]:
+    service = Service(folder, database_url)
+    stand_ins = service.circle("sandbox", "--port", str(service.sandbox_port))
+    try:
+        _await(service.stand_ins)
+        service.start()
+        made = subprocess.run(
+            [sys.executable, "-m", "cli", "token", "create", "--role", "admin", "--name", "Ann"],
+            cwd=ROOT,
+            env=service.env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        service.headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
+        yield service
+    finally:
+        for process in (service.process, stand_ins):
+            if process is not None:
+                process.kill()
+                process.wait()
+
+
+def kill_everywhere(service: Service, platform: str) -> None:
+    service.fresh()
+    cohort = service.open(platform, "unharmed")
+    assert cohort is not None
+    assert cohort["state"] == "ready", cohort
+    service.is_exact(platform)
+    # Without a token of its own a killed service makes one more call than this one.
+    calls = len(service.calls(platform)) + (platform == "zoom")
+    assert calls >= 5
+    pid = service.process.pid if service.process else 0
+    for do in ("kill_before", "kill_after"):
+        for nth in range(1, calls + 1):
+            name = f"{do}-{nth}"
+            service.fresh()
+            service.trouble(platform=SERVER[platform], do=do, nth=nth, pid=pid)
+            cohort = service.open(platform, name)
+            if cohort is None:
+                service.await_death()
+                pid = service.start()
+                cohort = service.open(platform, name)  # the same key: the same cohort
+            assert cohort is not None, name
+            assert (cohort["state"], cohort["problem"]) == ("ready", None), name
+            service.is_exact(platform)
+
+
+@pytest.mark.parametrize("platform", ["zoom", "teams"])
+def test_a_kill_at_every_call_of_an_opening_leaves_one_exact_series(
+    tmp_path: Path, platform: str
+) -> None:
+    with running(tmp_path, None) as service:
+        kill_everywhere(service, platform)
+
+
+@needs_postgresql
+@pytest.mark.parametrize("platform", ["zoom", "teams"])
+def test_a_kill_at_every_call_of_an_opening_with_postgresql(tmp_path: Path, platform: str) -> None:
+    with (
+        cluster(tmp_path / "postgresql") as url,
+        running(tmp_path / "service", f"{url}/postgres") as service,
+    ):
+        kill_everywhere(service, platform)

@@ -1,0 +1,145 @@
+"""The operations that change a cohort, at the door: who, what, which version, in which words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from icalendar import Calendar
+
+from course.model import Platform
+from course.store import changes, cohorts, evidence
+from integration.scheduling import NewCarer, NewHousehold
+from tests.course.evidence import held, stay
+from tests.factories import FIRST, make_carer, make_cohort
+from tests.web.conftest import Door
+
+ADMIN = "admin Ann"
+
+
+def test_each_change_reaches_the_office_as_it_was_meant(door: Door) -> None:
+    moved = {"starts_at": "2027-01-17T18:30:00+01:00", "minutes": 90}
+    assert door.call("PATCH", "/cohorts/cohort-1/sessions/2", json=moved).status_code == 200
+    assert door.call("DELETE", "/cohorts/cohort-1/sessions/3").status_code == 200
+    people = [{"name": "Ann Oak", "email": "ann@example.com"}]
+    new = {"reference": "H9", "carers": people}
+    assert door.call("POST", "/cohorts/cohort-1/households", json=new).status_code == 200
+    assert door.call("DELETE", "/cohorts/cohort-1/carers/carer-1").status_code == 200
+    to = {"household": "H1", "to_cohort": "cohort-2"}
+    assert door.call("POST", "/cohorts/cohort-1/transfer", json=to).status_code == 200
+    assert door.call("POST", "/cohorts/cohort-1/repair").status_code == 200
+    at = datetime(2027, 1, 17, 17, 30, tzinfo=UTC)
+    household = NewHousehold(
+        reference="H9", carers=(NewCarer(name="Ann Oak", email="ann@example.com"),)
+    )
+    said = [change[:1] + change[2:-1] for change in door.office.changes]
+    assert said == [
+        ("move", 2, at, 90),
+        ("skip", 3),
+        ("enrol", household),
+        ("withdraw", "carer-1"),
+        ("transfer", "H1", "cohort-2"),
+        ("repair",),
+    ]
+
+
+def test_an_older_version_is_refused_and_the_etag_names_the_newest(door: Door) -> None:
+    etag = door.call("GET", "/cohorts/cohort-1").headers["ETag"]
+    skip = "/cohorts/cohort-1/sessions/3"
+    assert door.call("DELETE", skip, headers={"If-Match": etag}).status_code == 200
+    with door.database.write() as connection:
+        changes.raise_version(connection, "cohort-1")
+    answer = door.call("DELETE", skip, headers={"If-Match": etag})
+    assert answer.status_code == 409
+    assert "changed this cohort" in answer.json["detail"]
+    assert door.call("DELETE", skip, headers={"If-Match": "nonsense"}).status_code == 422
+    assert len(door.office.changes) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("PATCH", "sessions/2", {}, "starts_at"),
+        ("PATCH", "sessions/2", {"starts_at": "2027-01-16T10:00:00"}, "starts_at"),
+        ("PATCH", "sessions/2", {"minutes": "90"}, "minutes"),
+        ("PATCH", "sessions/2", {"topic": "x"}, "topic"),
+        ("POST", "households", {"reference": "H9", "carers": []}, "carers"),
+        (
+            "POST",
+            "households",
+            {"reference": "H9", "carers": [{"name": "A", "email": "no address"}]},
+            "carers.0.email",
+        ),
+        ("POST", "transfer", {"household": "H1"}, "to_cohort"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_done(
+    door: Door, method: str, path: str, body: dict[str, Any], field: str
+) -> None:
+    answer = door.call(method, f"/cohorts/cohort-1/{path}", json=body)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json["errors"]] == [field]
+    assert door.office.changes == []
+
+
+def test_a_timetable_can_be_looked_at_before_a_cohort_is_opened(door: Door) -> None:
+    answer = door.call("GET", "/timetable?first_session_on=2027-11-20&skip_dates=2027-12-25")
+    assert answer.status_code == 200
+    days = [s["starts_at"][:10] for s in answer.json["sessions"]]
+    assert len(days) == 8
+    assert "2027-12-25" not in days
+    assert [(s["date"], s["why"]) for s in answer.json["suggested_skips"]] == [
+        ("2028-01-01", "New Year's Day")
+    ]
+    wrong = door.call("GET", "/timetable?first_session_on=2027-11-21")
+    assert wrong.status_code == 422
+    assert "2027-11-20 and 2027-11-27" in wrong.json["errors"][0]["message"]
+    assert (
+        door.call("GET", "/timetable?first_session_on=2027-11-20&skip_dates=x").status_code == 422
+    )
+
+
+def test_the_past_of_a_transferred_carer_is_shown_and_not_counted(door: Door) -> None:
+    carer = make_carer(id="carer-9", transferred_from="carer-1", enrolled_at=FIRST)
+    other = make_cohort(id="cohort-9", platform=Platform.TEAMS, series_ref=None, carers=(carer,))
+    with door.database.write() as connection:
+        cohorts.insert_cohort(connection, other, {"carer-9": "token-9"})
+        evidence.save_events(
+            connection,
+            [*held(0, 30), *stay(0, 30)],
+        )
+    door.clock.move(timedelta(days=6))
+    report = door.call("GET", "/cohorts/cohort-9/attendance").json
+    (shown,) = report["carers"]
+    assert shown["transferred_from"]["cohort"] == "cohort-1"
+    assert [w["week"] for w in shown["transferred_from"]["weeks"]] == [1, 2]
+    assert shown["weeks"][0]["verdict"] == "undetermined"  # here nobody has told of week 1
+
+
+def test_the_calendar_file_follows_the_cohort(door: Door) -> None:
+    def calendar() -> list[Any]:
+        answer = door.client.get("/join/join-token/calendar.ics")
+        assert answer.status_code == 200
+        assert answer.content_type.startswith("text/calendar")
+        return list(Calendar.from_ical(answer.data).walk("VEVENT"))
+
+    first = calendar()
+    assert len({str(e["UID"]) for e in first}) == 8
+    with door.database.write() as connection:
+        session = make_cohort().sessions[2]
+        changes.save_session(
+            connection,
+            "cohort-1",
+            replace(session, starts_at=session.starts_at + timedelta(hours=1), sequence=1),
+        )
+    moved = calendar()
+    assert [str(e["UID"]) for e in moved] == [str(e["UID"]) for e in first]
+    assert [e["SEQUENCE"] for e in moved] == [0, 0, 1, 0, 0, 0, 0, 0]
+    with door.database.write() as connection:
+        changes.withdraw_carers(connection, ["carer-1"], now=FIRST)
+    gone = calendar()
+    assert {str(e["STATUS"]) for e in gone} == {"CANCELLED"}
+    assert [e["SEQUENCE"] for e in gone] == [1, 1, 2, 1, 1, 1, 1, 1]
+    assert door.client.get("/join/unknown/calendar.ics").status_code == 404
