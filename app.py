@@ -29,6 +29,7 @@ from integration.alignment import Alignment
 from integration.enrolment import Enrolment
 from integration.holdings import Holdings
 from integration.housekeeping import Housekeeping
+from integration.mailboxes import MailboxWatches
 from integration.mailing import Mailing, SmtpPost
 from integration.pace import Pace, SharedPace
 from integration.provider import MeetingProvider
@@ -285,6 +286,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         "take up cohorts": scheduling.take_up,
         "look for drift": scheduling.check_due,
         "renew subscriptions": subscriptions.renew_due,
+        "watch calendars": MailboxWatches(
+            database=database, providers=providers, callbacks=callbacks, clock=clock
+        ).keep,
         "fetch records": reconciliation.reconcile_due,
         **({"read waiting": lambda: teams_reader.read_waiting(inbox)} if teams_reader else {}),
     }

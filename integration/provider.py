@@ -219,6 +219,17 @@ class MeetingProvider(Protocol):
     def start_watch(self, request: WatchRequest) -> Watch:
         """Subscribe to the series' live notifications, replacing an older subscription."""
 
+    def start_change_watch(
+        self,
+        mailbox_ref: str,
+        *,
+        notification_url: str,
+        lifecycle_url: str,
+        client_state: str,
+        expires_at: datetime,
+    ) -> Watch:
+        """Subscribe to changes of the series in a mailbox, where the platform needs that."""
+
     def renew_watch(self, watch_ref: str, expires_at: datetime) -> Watch:
         """Prolong a subscription."""
 

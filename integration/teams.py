@@ -302,6 +302,24 @@ class TeamsProvider:
         """Subscribe to the call events of the meeting."""
         return self._watches.start(request)
 
+    def start_change_watch(
+        self,
+        mailbox_ref: str,
+        *,
+        notification_url: str,
+        lifecycle_url: str,
+        client_state: str,
+        expires_at: datetime,
+    ) -> Watch:
+        """Subscribe to the organiser's calendar."""
+        return self._watches.start_calendar(
+            mailbox_ref,
+            notification_url=notification_url,
+            lifecycle_url=lifecycle_url,
+            client_state=client_state,
+            expires_at=expires_at,
+        )
+
     def renew_watch(self, watch_ref: str, expires_at: datetime) -> Watch:
         """Prolong a subscription."""
         return self._watches.renew(watch_ref, expires_at)

@@ -1,4 +1,4 @@
-"""Subscriptions to a Teams meeting's call events: joined, left, lobby (beta).
+"""Subscriptions to a Teams meeting's call events (beta), and to the organiser's calendar.
 
 https://learn.microsoft.com/graph/changenotifications-for-onlinemeeting
 """
@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from integration.provider import ProviderError, Watch, WatchRequest
 from integration.teams_client import GraphCalls
-from integration.teams_values import READ_MEETINGS, pages, utc, utc_instant
+from integration.teams_values import READ_MEETINGS, WRITE_CALENDAR, pages, utc, utc_instant
 
 
 class Watches:
@@ -43,6 +43,35 @@ class Watches:
                 raise
             answer = self._graph.call("POST", "beta/subscriptions", needs=READ_MEETINGS, body=body)
         return _watch(answer.body, request.expires_at)
+
+    def start_calendar(
+        self,
+        mailbox_ref: str,
+        *,
+        notification_url: str,
+        lifecycle_url: str,
+        client_state: str,
+        expires_at: datetime,
+    ) -> Watch:
+        """POST /subscriptions to a mailbox's events; notifications carry only an event's id.
+
+        https://learn.microsoft.com/graph/outlook-change-notifications-overview
+        """
+        answer = self._graph.call(
+            "POST",
+            "beta/subscriptions",
+            needs=WRITE_CALENDAR,
+            body={
+                "changeType": "updated,deleted",
+                "notificationUrl": notification_url,
+                "lifecycleNotificationUrl": lifecycle_url,
+                "resource": f"users/{mailbox_ref}/events",
+                "expirationDateTime": utc(expires_at),
+                "clientState": client_state,
+                "latestSupportedTlsVersion": "v1_2",
+            },
+        )
+        return _watch(answer.body, expires_at)
 
     def _clear(self, join_url: str) -> bool:
         """Delete our subscriptions to that meeting; whether there were any."""

@@ -282,6 +282,19 @@ class ZoomProvider:
         del request
         raise ProviderError("Zoom's webhooks are set up in its marketplace.", permanent=True)
 
+    def start_change_watch(
+        self,
+        mailbox_ref: str,
+        *,
+        notification_url: str,
+        lifecycle_url: str,
+        client_state: str,
+        expires_at: datetime,
+    ) -> Watch:
+        """Zoom tells of changed meetings without a subscription."""
+        del mailbox_ref, notification_url, lifecycle_url, client_state, expires_at
+        raise ProviderError("Zoom's webhooks are set up in its marketplace.", permanent=True)
+
     def renew_watch(self, watch_ref: str, expires_at: datetime) -> Watch:
         """Zoom needs no subscription per meeting."""
         del watch_ref, expires_at

@@ -20,6 +20,17 @@ _BY_SUBJECT = re.compile(r"subject eq '(.*)'", re.DOTALL)
 def add_events(routes: Blueprint, graph: GraphStandIn) -> None:
     """The routes on the organiser's events."""
 
+    def announce(ref: str, change: str) -> None:
+        """Exchange tells of the master, also when one instance was changed."""
+        names = {graph.config.teams_host_id.lower(), graph.config.teams_host_email.lower()}
+        graph.subscriptions.notify_event(names, ref, change)
+
+    def cancelled(ref: str) -> None:
+        with graph.lock:
+            series, instance = graph.calendar.find(ref)
+            graph.calendar.cancel(ref)
+        announce(series.id, "deleted" if instance is None else "updated")
+
     @routes.post("/<version>/users/<user>/events")
     @needs(graph, "Calendars.ReadWrite")
     def create(version: str, user: str) -> Response:
@@ -90,15 +101,17 @@ def add_events(routes: Blueprint, graph: GraphStandIn) -> None:
         graph.mailbox(user)
         zone = preferred_zone()
         with graph.lock:
-            return jsonify(graph.calendar.change(ref, json_body(), zone))
+            series, _ = graph.calendar.find(ref)
+            body = graph.calendar.change(ref, json_body(), zone)
+        announce(series.id, "updated")
+        return jsonify(body)
 
     @routes.delete("/<version>/users/<user>/events/<ref>")
     @needs(graph, "Calendars.ReadWrite")
     def delete(version: str, user: str, ref: str) -> Response:
         del version
         graph.mailbox(user)
-        with graph.lock:
-            graph.calendar.cancel(ref)
+        cancelled(ref)
         return Response(status=204)
 
     @routes.post("/<version>/users/<user>/events/<ref>/cancel")
@@ -109,8 +122,7 @@ def add_events(routes: Blueprint, graph: GraphStandIn) -> None:
         asked = json_body() if request.get_data() else {}
         if {name.lower() for name in asked} - {"comment"}:
             raise GraphError(400, "BadRequest", "The action 'cancel' takes a comment only.")
-        with graph.lock:
-            graph.calendar.cancel(ref)
+        cancelled(ref)
         return Response(status=202)
 
 

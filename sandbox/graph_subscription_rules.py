@@ -1,4 +1,4 @@
-"""What Graph accepts in a subscription to a Teams meeting's call events or to call records.
+"""What Graph accepts in a subscription: a meeting's call events, call records, a calendar.
 
 The error codes beyond `ValidationError` and the lifecycle rule are assumed.
 https://learn.microsoft.com/graph/api/subscription-post-subscriptions
@@ -30,6 +30,7 @@ _CALL_EVENTS = re.compile(
     r"/?communications/onlineMeetings\([jJ]oinWebUrl='([^'/:?&]+)'\)/meetingCallEvents"
 )
 _CALL_RECORDS = re.compile(r"/?communications/callRecords")
+_CALENDAR = re.compile(r"/?users/([^/]+)/events")
 
 
 def invalid(message: str) -> GraphError:
@@ -38,16 +39,24 @@ def invalid(message: str) -> GraphError:
 
 
 def link_of(resource: str) -> str | None:
-    """The join link whose call events a resource names, decoded once; None: call records."""
+    """The join link whose call events a resource names, decoded once; None: something else."""
     if found := _CALL_EVENTS.fullmatch(resource):
         return unquote(found[1])
-    if _CALL_RECORDS.fullmatch(resource):
+    if _CALL_RECORDS.fullmatch(resource) or _CALENDAR.fullmatch(resource):
         return None
     raise GraphError(400, "ExtensionError", "Resource is not supported by the stand-in.")
 
 
+def mailbox_of(resource: str) -> str | None:
+    """Whose calendar a resource names; None: something else."""
+    found = _CALENDAR.fullmatch(resource)
+    return found[1].lower() if found else None
+
+
 def role_of(resource: str) -> str:
     """The application permission that a subscription to it takes."""
+    if mailbox_of(resource) is not None:
+        return "Calendars.ReadWrite"
     return "CallRecords.Read.All" if link_of(resource) is None else "OnlineMeetings.Read.All"
 
 
@@ -66,6 +75,8 @@ def check_request(asked: Mapping[str, Any], *, version: str) -> None:
     if is_call and version != "beta":
         raise GraphError(400, "BadRequest", "meetingCallEvents is not supported in v1.0.")
     allowed = {"updated"} if is_call else {"created", "updated"}
+    if mailbox_of(asked["resource"]) is not None:
+        allowed = {"created", "updated", "deleted"}
     if not set(asked["changeType"].split(",")) <= allowed:
         raise invalid(f"changeType may be {' or '.join(sorted(allowed))} for this resource.")
     if len(str(asked.get("clientState") or "")) > LONGEST_STATE:
@@ -79,6 +90,7 @@ def read_expiry(value: object, *, resource: str, has_lifecycle: bool, now: datet
     """Until when it lives: less than 45 minutes is raised to them, too much is refused."""
     expires_at = max(read_utc(value), now + SHORTEST_LIFE)
     longest = 4230 if link_of(resource) is None else 4320
+    longest = 10080 if mailbox_of(resource) is not None else longest
     if expires_at > now + timedelta(minutes=longest):
         raise GraphError(
             400, "ExtensionError", f"Subscription expiration can only be {longest} minutes ahead."

@@ -26,6 +26,7 @@ from sandbox.graph_subscription_rules import (
     check_request,
     invalid,
     link_of,
+    mailbox_of,
     read_expiry,
 )
 from sandbox.login import LoginStandIn
@@ -186,6 +187,27 @@ class Subscriptions:
             },
         }
         return self._send(str(subscription.asked["notificationUrl"]), {"value": [item]})
+
+    def notify_event(self, mailboxes: set[str], event_id: str, change: str) -> None:
+        """Tell whoever watches one of these names of a mailbox that an event changed; later."""
+        watching = [s for s in self.live() if (mailbox_of(s.asked["resource"]) or "") in mailboxes]
+        for subscription in watching:
+            resource = f"Users/{min(mailboxes)}/Events/{event_id}"
+            item = {
+                **self._item(subscription),
+                "changeType": change,
+                "resource": resource,
+                "resourceData": {
+                    "@odata.type": "#Microsoft.Graph.Event",
+                    "@odata.id": resource,
+                    "id": event_id,
+                },
+            }
+            threading.Thread(
+                target=self._send,
+                args=(str(subscription.asked["notificationUrl"]), {"value": [item]}),
+                daemon=True,
+            ).start()
 
     def lifecycle(self, ref: str, kind: str) -> int:
         """Tell something about the subscription itself; a removed one is removed first."""

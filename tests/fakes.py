@@ -53,6 +53,7 @@ class FakeProvider:
         self.occurrences: dict[str, list[Occurrence]] = {}
         self.invited: dict[str, dict[str, Invitation]] = {}
         self.subscriptions: dict[str, WatchRequest] = {}
+        self.calendars: dict[str, tuple[str, str]] = {}
         self.record = PlatformRecord(events=(), complete=False)
         self.calls: list[str] = []
         self.trouble: list[tuple[str, ProviderError]] = []
@@ -206,9 +207,24 @@ class FakeProvider:
         self.subscriptions[ref] = request
         return Watch(ref=ref, expires_at=request.expires_at)
 
+    def start_change_watch(
+        self,
+        mailbox_ref: str,
+        *,
+        notification_url: str,
+        lifecycle_url: str,
+        client_state: str,
+        expires_at: datetime,
+    ) -> Watch:
+        self._called("start_change_watch")
+        assert notification_url and lifecycle_url
+        ref = f"watch-{next(self._numbers)}"
+        self.calendars[ref] = (mailbox_ref, client_state)
+        return Watch(ref=ref, expires_at=expires_at)
+
     def renew_watch(self, watch_ref: str, expires_at: datetime) -> Watch:
         self._called("renew_watch")
-        if watch_ref not in self.subscriptions:
+        if watch_ref not in self.subscriptions and watch_ref not in self.calendars:
             raise ProviderError("The subscription is gone.", permanent=True, gone=True)
         return Watch(ref=watch_ref, expires_at=expires_at)
 

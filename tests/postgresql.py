@@ -35,10 +35,17 @@ def cluster(folder: Path) -> Iterator[str]:
             if parent.parts[1:2] == ("tmp",) and len(parent.parts) > 2:
                 parent.chmod(0o755)
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
-    binaries, port = BINARIES[-1], free_port()
+    binaries = BINARIES[-1]
     _run(f"{binaries}/initdb -D {folder}/data -A trust -U circle")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    _run(f"{binaries}/pg_ctl -D {folder}/data -o '{options}' -l {folder}/log -w start")
+    for attempt in range(3):  # somebody else may take a free port first
+        port = free_port()
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        try:
+            _run(f"{binaries}/pg_ctl -D {folder}/data -o '{options}' -l {folder}/log -w start")
+            break
+        except subprocess.CalledProcessError:
+            if attempt == 2:
+                raise
     try:
         yield f"postgresql://circle@127.0.0.1:{port}"
     finally:

@@ -21,7 +21,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from course.model import Platform
-from course.store import evidence, watches
+from course.store import evidence, mailboxes, watches
 from course.store import series as series_store
 from course.store.database import Database
 from course.store.evidence import Notification
@@ -166,7 +166,11 @@ class TeamsReader:
         kinds = []
         for item in teams.split(body).items:
             try:
-                watch, kind = self.watch_of(item), teams.lifecycle(item).kind
+                kind = teams.lifecycle(item).kind
+                if self._calendar_renewal(item, kind):
+                    kinds.append(kind)
+                    continue
+                watch = self.watch_of(item)
             except (_Dropped, Malformed):
                 log.info("lifecycle_dropped")
                 continue
@@ -177,6 +181,25 @@ class TeamsReader:
                 watches.update_watch(connection, watch.id, **changes)
             kinds.append(kind)
         return kinds
+
+    def _calendar_renewal(self, item: Mapping[str, Any], kind: str) -> bool:
+        """Whether that is said of a calendar's subscription; noted, and the chore sees to it."""
+        client_state = item.get("clientState")
+        if not isinstance(client_state, str):
+            return False
+        with self._database.write() as connection:
+            watch = mailboxes.find_mailbox_watch(connection, client_state)
+            if watch is None:
+                return False
+            mailboxes.note_mailbox_watch(
+                connection,
+                watch,
+                watch_ref=None if kind == "subscriptionRemoved" else watch.watch_ref,
+                expires_at=watch.expires_at,
+                renewal_due_at=None,
+                problem=None,
+            )
+        return True
 
     def read_waiting(self, inbox: Inbox) -> int:
         """Read the stored items whose keys were missing; how many could be read now."""
@@ -210,8 +233,10 @@ class TeamsReader:
     def _read_item(
         self, item: Mapping[str, Any], tokens: Sequence[str], *, received_at: datetime
     ) -> Delivery:
-        watch = self.watch_of(item)
         encrypted = item.get("encryptedContent")
+        if encrypted is None and (news := self._calendar_news(item, received_at)) is not None:
+            return news
+        watch = self.watch_of(item)
         if not isinstance(encrypted, Mapping):
             raise _Dropped("no_content")
         key = _hash(watch.id, str(encrypted.get("dataSignature")), str(encrypted.get("data")))
@@ -259,6 +284,31 @@ class TeamsReader:
         return Delivery(
             notification=notification,
             events=tuple(replace(e, notification_id=notification.id) for e in events),
+        )
+
+    def _calendar_news(self, item: Mapping[str, Any], received_at: datetime) -> Delivery | None:
+        """An event of a watched calendar was changed: only its id is told, and by whom is not."""
+        client_state, named = item.get("clientState"), item.get("resourceData")
+        if not isinstance(client_state, str) or not isinstance(named, Mapping):
+            return None
+        with self._database.read() as connection:
+            watch = mailboxes.find_mailbox_watch(connection, client_state)
+        event_ref = named.get("id")
+        if watch is None or not isinstance(event_ref, str) or not event_ref:
+            return None
+        # Many changes of one event are one piece of news for half a minute: they are compared once.
+        moment = int(received_at.timestamp()) // 30
+        return Delivery(
+            notification=Notification(
+                id=uuid.uuid4().hex,
+                platform=Platform.TEAMS,
+                delivery_key=_hash("calendar", event_ref, str(moment)),
+                received_at=received_at,
+                kind="calendar event",
+                body=json.dumps({"changeType": str(item.get("changeType"))[:40]}),
+                series_ref=event_ref,
+            ),
+            changed_at=received_at,
         )
 
     def _believe(self, tokens: Sequence[str], *, now: datetime) -> None:

@@ -159,6 +159,7 @@ def create_webhooks(
         if deliveries:
             inbox.accept(deliveries)
             counted.labels(platform="teams", outcome="accepted").inc(len(deliveries))
+            tell_of_changes(deliveries)
         return Response(status=202)
 
     @routes.post("/teams/lifecycle")

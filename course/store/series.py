@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, union, update
 
 from course.model import Platform
 from course.store import tables
@@ -148,11 +148,15 @@ def count_former(connection: Connection, cohort_id: str) -> int:
     ).scalar_one()
 
 
-def find_cohort(connection: Connection, platform: Platform, series_ref: str) -> str | None:
-    """The id of the cohort whose live series that is, or None."""
-    table = tables.series
-    return connection.execute(
-        select(table.c.cohort_id).where(
-            table.c.platform == platform.value, table.c.series_ref == series_ref
-        )
-    ).scalar()
+def find_cohort(connection: Connection, platform: Platform, ref: str) -> str | None:
+    """The id of the cohort whose live series, or one occurrence of it, that is; or None."""
+    series, session = tables.series, tables.session
+    whole = select(series.c.cohort_id).where(
+        series.c.platform == platform.value, series.c.series_ref == ref
+    )
+    part = (
+        select(session.c.cohort_id)
+        .join(tables.cohort, tables.cohort.c.id == session.c.cohort_id)
+        .where(tables.cohort.c.platform == platform.value, session.c.occurrence_ref == ref)
+    )
+    return connection.execute(union(whole, part)).scalars().first()

@@ -181,6 +181,19 @@ watch = Table(
     Column("problem", Text),
 )
 
+mailbox_watch = Table(
+    "mailbox_watch",
+    metadata,
+    Column("platform", String(16), primary_key=True),
+    Column("mailbox_ref", String(160), primary_key=True),
+    Column("client_state", Sealed, nullable=False),
+    Column("client_state_hash", String(64), nullable=False, unique=True),
+    Column("watch_ref", Text),
+    Column("expires_at", UtcDateTime),
+    Column("renewal_due_at", UtcDateTime),
+    Column("problem", Text),
+)
+
 notification = Table(
     "notification",
     metadata,

@@ -10,9 +10,11 @@ import pytest
 
 from course.model import Cohort, CohortState, Platform
 from course.store import cohorts, watches
+from integration.mailboxes import MailboxWatches
 from integration.provider import Occurrence, ProviderError
 from integration.scheduling import NewCarer, NewHousehold, Refused
-from tests.factories import make_new_cohort
+from integration.subscriptions import Callbacks
+from tests.factories import make_cohort, make_new_cohort
 from tests.integration.conftest import Office
 
 LOST = ProviderError("No answer came.", permanent=False, outcome_unknown=True)
@@ -196,3 +198,42 @@ def test_a_subscription_is_renewed_at_two_thirds_of_its_life_and_made_again_when
     with office.database.read() as connection:
         (watch,) = watches.live_watches(connection, cohort.id)
     assert watch.watch_ref in office.teams.subscriptions
+
+
+def test_one_subscription_for_each_mailbox_hears_of_changes(office: Office) -> None:
+    keeper = MailboxWatches(
+        database=office.database,
+        providers={Platform.ZOOM: office.zoom, Platform.TEAMS: office.teams},
+        callbacks={
+            Platform.TEAMS: Callbacks(
+                notification_url="https://circle.example/webhooks/teams",
+                lifecycle_url="https://circle.example/webhooks/teams/lifecycle",
+                certificate_der=b"",
+                certificate_ref="",
+            )
+        },
+        clock=office.clock,
+    )
+    assert keeper.keep() == 0
+    for platform in (Platform.ZOOM, Platform.TEAMS, Platform.TEAMS):
+        open_one(office, platform=platform)
+    assert [keeper.keep() for _ in range(3)] == [1, 0, 0]
+    assert [mailbox for mailbox, _ in office.teams.calendars.values()] == ["organiser"]
+    office.clock.move(timedelta(days=4, hours=1))
+    assert [keeper.keep() for _ in range(2)] == [1, 0]  # renewed
+    office.teams.calendars.clear()
+    office.clock.move(timedelta(days=4, hours=1))
+    assert [keeper.keep() for _ in range(2)] == [1, 0]  # gone, and made again
+    assert len(office.teams.calendars) == 1
+    office.clock.move(timedelta(days=90))
+    assert keeper.keep() == 0  # the course is over
+
+
+def test_a_cohort_whose_workflow_never_began_is_taken_up(office: Office) -> None:
+    with office.database.write() as connection:
+        cohorts.insert_cohort(
+            connection, make_cohort(state=CohortState.OPENING, series_ref=None), {"carer-1": "t"}
+        )
+    assert office.scheduling.take_up() == 1
+    assert office.finished("cohort-1").state is CohortState.READY
+    assert office.scheduling.take_up() == 0

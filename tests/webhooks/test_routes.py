@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import text
 
 from course.model import Platform
-from course.store import cohorts, watches
+from course.store import cohorts, mailboxes, watches
 from course.store import series as series_store
 from course.store.database import Database
 from course.store.watches import StoredWatch
@@ -50,6 +50,7 @@ class Hooks:
     clock: FakeClock
     keys: dict[str, Any] = field(default_factory=dict)
     woken: list[bool] = field(default_factory=list)
+    changed: list[tuple[Platform, str, datetime]] = field(default_factory=list)
 
     def zoom(self, body: bytes, headers: dict[str, str] | None = None) -> Any:
         return self.client.post(
@@ -88,6 +89,12 @@ def hooks(database: Database) -> Iterator[Hooks]:
         private_keys={"c1": private},
     )
     woken: list[bool] = []
+    changed: list[tuple[Platform, str, datetime]] = []
+
+    def note_change(platform: Platform, series_ref: str, *, at: datetime, cause: str) -> None:
+        assert cause
+        changed.append((platform, series_ref, at))
+
     app = Flask("test", static_folder=None)
     install_problems(app)
     counted = Counter("n", "n", ["platform", "outcome"], registry=CollectorRegistry())
@@ -97,7 +104,7 @@ def hooks(database: Database) -> Iterator[Hooks]:
             zoom_reader=ZoomReader(secrets=[SECRET], account_id="A", sent_direction="output"),
             teams_reader=reader,
             wake=lambda: woken.append(True),
-            changed=lambda *_, **__: None,
+            changed=note_change,
             counted=counted,
             clock=clock,
         )
@@ -122,7 +129,7 @@ def hooks(database: Database) -> Iterator[Hooks]:
                 renewal_due_at=NOW + timedelta(days=1),
             ),
         )
-    yield Hooks(app.test_client(), database, inbox, reader, clock, keys, woken)
+    yield Hooks(app.test_client(), database, inbox, reader, clock, keys, woken, changed)
     inbox.close()
 
 
@@ -307,3 +314,56 @@ def test_a_platform_that_is_not_configured_is_our_trouble_not_theirs(database: D
     for path in ("/webhooks/zoom", "/webhooks/teams", "/webhooks/teams/lifecycle"):
         assert app.test_client().post(path, data=b"{}").status_code == 503
     inbox.close()
+
+
+@pytest.mark.parametrize("name", ["meeting.updated", "meeting.deleted"])
+def test_a_meeting_changed_on_zoom_is_told_once_stored(hooks: Hooks, name: str) -> None:
+    news = {
+        "event": name,
+        "event_ts": int(NOW.timestamp() * 1000),
+        "payload": {"account_id": "A", "object": {"id": 81000000001, "host_id": "h"}},
+    }
+    assert hooks.zoom(raw(news)).status_code == 204
+    assert hooks.changed == [(Platform.ZOOM, "81000000001", NOW)]
+    assert hooks.rows("notification") == [1]
+
+
+def calendar_item(**changes: Any) -> dict[str, Any]:
+    return {
+        "subscriptionId": "sub-9",
+        "clientState": "calendar-state",
+        "changeType": "updated",
+        "resource": "Users/u/Events/event-1",
+        "resourceData": {"@odata.type": "#Microsoft.Graph.Event", "id": "event-1"},
+    } | changes
+
+
+def test_a_changed_event_of_a_watched_calendar_is_told_and_of_another_is_not(hooks: Hooks) -> None:
+    with hooks.database.write() as connection:
+        mailboxes.read_mailbox_watch(
+            connection, Platform.TEAMS, "mailbox", fresh_state="calendar-state"
+        )
+    forged = [
+        calendar_item(clientState="wrong"),
+        calendar_item(clientState=None),
+        calendar_item(resourceData={"id": 7}),
+        calendar_item(clientState="state-1"),  # a meeting's secret opens no calendar
+    ]
+    assert hooks.teams(*forged, tokens=[]).status_code == 202
+    assert hooks.changed == []
+    for _ in range(2):
+        assert hooks.teams(calendar_item(), tokens=[]).status_code == 202
+    assert {ref for _, ref, _ in hooks.changed} == {"event-1"}
+    assert hooks.rows("notification") == [1]
+    removed = {
+        "clientState": "calendar-state",
+        "subscriptionId": "sub-9",
+        "lifecycleEvent": "subscriptionRemoved",
+    }
+    answer = hooks.client.post("/webhooks/teams/lifecycle", json={"value": [removed]})
+    assert answer.status_code == 202
+    assert hooks.woken == [True]
+    with hooks.database.read() as connection:
+        watch = mailboxes.find_mailbox_watch(connection, "calendar-state")
+    assert watch is not None
+    assert watch.watch_ref is None

@@ -64,3 +64,16 @@ def upgrade() -> None:
         sa.Column("holder", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("bucket", "place", name=op.f("pk_pace")),
     )
+    op.create_table(
+        "mailbox_watch",
+        sa.Column("platform", sa.String(length=16), nullable=False),
+        sa.Column("mailbox_ref", sa.String(length=160), nullable=False),
+        sa.Column("client_state", sa.Text(), nullable=False),
+        sa.Column("client_state_hash", sa.String(length=64), nullable=False),
+        sa.Column("watch_ref", sa.Text(), nullable=True),
+        sa.Column("expires_at", INSTANT, nullable=True),
+        sa.Column("renewal_due_at", INSTANT, nullable=True),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("platform", "mailbox_ref", name=op.f("pk_mailbox_watch")),
+        sa.UniqueConstraint("client_state_hash", name=op.f("uq_mailbox_watch_client_state_hash")),
+    )

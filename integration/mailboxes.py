@@ -1,0 +1,99 @@
+"""Hears when somebody changes a series in a mailbox's calendar: one subscription a mailbox.
+
+Not part of an opening: a chore makes it within a minute, renews it at two thirds of its life and
+makes it again when it is gone. Until then the comparison on the day before a session stands in.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from course.model import Platform
+from course.store import mailboxes
+from course.store.database import Database
+from course.store.mailboxes import StoredMailboxWatch
+from integration.provider import MeetingProvider, ProviderError
+from integration.subscriptions import Callbacks
+
+LIFE = timedelta(days=6)  # Graph allows 10,080 minutes for a calendar
+
+
+class MailboxWatches:
+    """Keeps one live subscription for each mailbox in use."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        providers: Mapping[Platform, MeetingProvider],
+        callbacks: Mapping[Platform, Callbacks],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._providers = providers
+        self._callbacks = callbacks
+        self._clock = clock
+
+    def keep(self) -> int:
+        """Make, renew and make again what is due; how many were done."""
+        now, done = self._clock(), 0
+        for platform, provider in self._providers.items():
+            if not provider.watches:
+                continue
+            with self._database.read() as connection:
+                used = mailboxes.mailboxes_in_use(connection, platform, since=now)
+            for mailbox_ref in used:
+                with self._database.write() as connection:
+                    watch = mailboxes.read_mailbox_watch(
+                        connection, platform, mailbox_ref, fresh_state=secrets.token_urlsafe(32)
+                    )
+                if watch.renewal_due_at is None or now >= watch.renewal_due_at:
+                    done += self._make_or_renew(provider, watch, now)
+        return done
+
+    def _make_or_renew(
+        self, provider: MeetingProvider, watch: StoredMailboxWatch, now: datetime
+    ) -> bool:
+        expires_at, callbacks = now + LIFE, self._callbacks[watch.platform]
+        try:
+            if watch.watch_ref is not None:
+                try:
+                    made = provider.renew_watch(watch.watch_ref, expires_at)
+                except ProviderError as e:
+                    if not e.gone:
+                        raise
+                    return self._make_or_renew(provider, replace(watch, watch_ref=None), now)
+            else:
+                made = provider.start_change_watch(
+                    watch.mailbox_ref,
+                    notification_url=callbacks.notification_url,
+                    lifecycle_url=callbacks.lifecycle_url,
+                    client_state=watch.client_state,
+                    expires_at=expires_at,
+                )
+        except ProviderError as e:
+            self._note(watch, watch.watch_ref, watch.expires_at, None, str(e))
+            return False
+        self._note(watch, made.ref, made.expires_at, now + (made.expires_at - now) * 2 / 3, None)
+        return True
+
+    def _note(
+        self,
+        watch: StoredMailboxWatch,
+        watch_ref: str | None,
+        expires_at: datetime | None,
+        renewal_due_at: datetime | None,
+        problem: str | None,
+    ) -> None:
+        with self._database.write() as connection:
+            mailboxes.note_mailbox_watch(
+                connection,
+                watch,
+                watch_ref=watch_ref,
+                expires_at=expires_at,
+                renewal_due_at=renewal_due_at,
+                problem=problem,
+            )
