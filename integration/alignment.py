@@ -34,6 +34,17 @@ class Change(TypedDict):
     seconds: float
 
 
+class Made(TypedDict):
+    """How far the series is. `occurrences`: those that came along when it was made.
+
+    `resolved`: nothing is left to find out about it. `cancelling`: staff want it to go.
+    """
+
+    cancelling: bool
+    occurrences: list[Change] | None
+    resolved: bool
+
+
 class Compared(TypedDict):
     """What differs. `look_again`: mends are not what was expected, so read them back."""
 
@@ -71,15 +82,15 @@ class Alignment:
         self._database = holdings.database
         self._subscriptions = subscriptions
 
-    def cancelling(self, cohort_id: str, version: int) -> bool:
-        """Whether staff want the cohort off the platform."""
-        return self._holdings.read(cohort_id, version).cohort.cancel_requested
-
-    def create(self, cohort_id: str, version: int) -> list[Change] | None:
-        """Make the series, or find what an earlier try made. Its occurrences if they came along."""
+    def create(self, cohort_id: str, version: int) -> Made:
+        """Make the series, or find what an earlier try made; not when staff want it to go."""
         held = self._holdings.read(cohort_id, version)
-        if held.stored.series_ref is not None:
-            return None
+        # A platform that is watched meeting by meeting has an object of its own to be watched.
+        resolved = not held.provider.watches or held.stored.meeting_ref is not None
+        if held.cohort.cancel_requested or held.stored.series_ref is not None:
+            return Made(
+                cancelling=held.cohort.cancel_requested, occurrences=None, resolved=resolved
+            )
         plan = held.plan
         made = held.provider.find_series(plan) if held.stored.attempted_at is not None else None
         invited = False
@@ -106,7 +117,11 @@ class Alignment:
                 series_store.save_invitation(
                     connection, person.marker, held.cohort.platform, ref=None, join_url=None
                 )
-        return _as_json(made.occurrences) or None
+        return Made(
+            cancelling=False,
+            occurrences=_as_json(made.occurrences) or None,
+            resolved=resolved,
+        )
 
     def compare(self, cohort_id: str, version: int, known: list[Change] | None) -> Compared:
         """What must be mended so that the platform holds what was planned; notes who is who."""

@@ -8,15 +8,18 @@ repeat. Inputs and outputs of steps are stored by the engine: pass ids, never na
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypedDict
 
 import structlog
 from dbos import DBOS, DBOSConfig
 
-from course.store.database import STORAGE_TROUBLE
+from course.store.database import STORAGE_TROUBLE, make_url
 from integration.provider import ProviderError
 
 # Only workflows of the same version are taken up again after a restart. Raise it when the steps of
@@ -78,6 +81,7 @@ def configure(*, database_url: str, executor_id: str) -> DBOS:
     `database_url` is the engine's own database (a file beside ours, or the same PostgreSQL, where
     it lives in its own schema). `executor_id` must be the same after a restart.
     """
+    _let_readers_and_writers_pass(database_url)
     config: DBOSConfig = {
         "name": "circle",
         "system_database_url": database_url,
@@ -86,7 +90,24 @@ def configure(*, database_url: str, executor_id: str) -> DBOS:
         "enable_otlp": False,
         "log_level": "ERROR",
     }
+    if database_url.startswith("sqlite"):
+        # One connection: the engine's threads stand in line for it. Left to SQLite they would poll
+        # for its lock, and sleep ever longer in between.
+        config["sys_db_pool_size"] = 1
+        config["db_engine_kwargs"] = {"max_overflow": 0, "pool_timeout": 30}
     return DBOS(config=config)
+
+
+def _let_readers_and_writers_pass(database_url: str) -> None:
+    """WAL mode for the engine's SQLite file, which stays with the file; its default locks it all.
+
+    Every commit still reaches the disk (`synchronous` is FULL unless said otherwise).
+    """
+    path = make_url(database_url).database
+    if database_url.startswith("sqlite") and path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=30)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _backoff(tries: int) -> float:

@@ -19,6 +19,10 @@ class Enrolment:
         self._holdings = holdings
         self._database = holdings.database
 
+    def to_tell(self, cohort_id: str, version: int) -> tuple[list[str], list[str]]:
+        """Ids of the carers to invite, and of those to withdraw."""
+        return self.to_invite(cohort_id, version), self.to_withdraw(cohort_id, version)
+
     def to_invite(self, cohort_id: str, version: int) -> list[str]:
         """Ids of the carers who need a call of their own: one for each address."""
         held = self._holdings.read(cohort_id, version)

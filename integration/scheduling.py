@@ -31,7 +31,7 @@ from course.store import access, changes, cohorts, idempotency
 from course.store import series as series_store
 from course.store.database import Database
 from course.timetable import plan_sessions
-from integration.alignment import Alignment
+from integration.alignment import Alignment, Made
 from integration.amending import Amending, NewCarer, NewHousehold, Refused, draft_carers
 from integration.durable import NO_TROUBLE, Parked, StepRefused, Superseded, Trouble, Work
 from integration.enrolment import Enrolment
@@ -39,8 +39,8 @@ from integration.holdings import Holdings
 
 __all__ = ["NewCarer", "NewCohort", "NewHousehold", "Refused", "Scheduling"]
 
-AT_A_TIME = 32  # cohorts of one platform that one process works on at once
-POLL = 0.1  # seconds between looks into a queue
+AT_A_TIME = 16  # cohorts of one platform that one process works on at once
+POLL = 0.25  # seconds between looks into a queue
 REMOVE_AGAIN = 3600.0  # seconds until a refused removal is tried again
 MOST_ROUNDS = 5  # of comparing and mending
 MAIL_QUEUE = "mail"
@@ -348,12 +348,13 @@ class Scheduling(DBOSConfiguredInstance):
 
     def wait_until_settled(self, cohort_id: str, *, timeout: timedelta) -> None:
         """Return when the newest version is carried out or in trouble, or the time is over."""
-        until = wall.monotonic() + timeout.total_seconds()
+        until, pause = wall.monotonic() + timeout.total_seconds(), 0.05
         while wall.monotonic() < until:
             with self._database.read() as connection:
                 if cohorts.read_state(connection, cohort_id) is not CohortState.OPENING:
                     return
-            wall.sleep(0.05)
+            wall.sleep(pause)
+            pause = min(pause * 1.5, 0.4)
 
     @DBOS.workflow(max_recovery_attempts=100_000)
     def align_workflow(self, cohort_id: str, version: int, attempt: int, trouble: Trouble) -> str:
@@ -365,14 +366,13 @@ class Scheduling(DBOSConfiguredInstance):
         )
         removing = False
         try:
-            removing = bool(
-                work.step("is it cancelled", self._alignment.cancelling, cohort_id, version)
-            )
+            made = work.step("make the series", self._alignment.create, cohort_id, version)
+            removing = made["cancelling"]
             if removing:
                 work.step("remove the series", self._alignment.remove, cohort_id, version)
                 ended = "cancelled"
             else:
-                ended = self._align(work, cohort_id, version)
+                ended = self._align(work, cohort_id, version, made)
         except Superseded:
             return "superseded"
         except Parked as e:
@@ -413,16 +413,17 @@ class Scheduling(DBOSConfiguredInstance):
             )
         return "parked"
 
-    def _align(self, work: Work, cohort_id: str, version: int) -> str:
+    def _align(self, work: Work, cohort_id: str, version: int, made: Made) -> str:
         alignment, enrolment = self._alignment, self._enrolment
         of = (cohort_id, version)
-        known = work.step("make the series", alignment.create, *of)
+        known = made["occurrences"]
         for _ in range(MOST_ROUNDS):
             found = work.step("compare", alignment.compare, *of, known)
             known = None
             if found["gone"]:
                 work.step("forget the deleted series", alignment.forget, *of)
-                known = work.step("make the series again", alignment.create, *of)
+                made = work.step("make the series again", alignment.create, *of)
+                known = made["occurrences"]
             elif found["missing"]:
                 work.step("make it longer", alignment.extend, *of)
             else:
@@ -432,17 +433,22 @@ class Scheduling(DBOSConfiguredInstance):
                     break
         else:
             raise StepRefused(work.step("name the difference", alignment.difference, *of))
-        work.step("find the meeting", alignment.resolve, *of)
-        for carer_id in work.step("list who comes", enrolment.to_invite, *of):
+        if not made["resolved"]:
+            work.step("find the meeting", alignment.resolve, *of)
+        coming, going = work.step("list who comes and goes", enrolment.to_tell, *of)
+        for carer_id in coming:
             try:
                 work.step("invite", enrolment.invite, *of, carer_id)
             except StepRefused as e:
                 work.step("note the refusal", enrolment.note_refusal, *of, carer_id, str(e))
-        for carer_id in work.step("list who goes", enrolment.to_withdraw, *of):
+        for carer_id in going:
             work.step("withdraw", enrolment.withdraw, *of, carer_id)
-        work.step("share links", enrolment.share, *of)
-        work.step("watch", alignment.watch, *of)
+        work.step("share links and watch", self._share_and_watch, *of)
         return str(work.step("finish", alignment.finish, *of))
+
+    def _share_and_watch(self, cohort_id: str, version: int) -> None:
+        self._enrolment.share(cohort_id, version)
+        self._alignment.watch(cohort_id, version)
 
     @DBOS.workflow(max_recovery_attempts=100_000)
     def check_workflow(self, cohort_id: str) -> str:

@@ -130,7 +130,9 @@ def _await(url: str) -> None:
 @contextmanager
 def running(folder: Path, database_url: str | None) -> Iterator[Service]:
     service = Service(folder, database_url)
-    stand_ins = service.circle("sandbox", "--port", str(service.sandbox_port))
+    stand_ins = service.circle(
+        "sandbox", "--port", str(service.sandbox_port), "--service", service.url
+    )
     try:
         _await(service.stand_ins)
         service.start()

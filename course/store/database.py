@@ -2,11 +2,13 @@
 
 SQLite runs in WAL mode with `synchronous=FULL` (an answered webhook survives a power cut) and
 every writer begins with `BEGIN IMMEDIATE`: a transaction that reads first and writes later fails
-at once in WAL mode whatever the busy timeout says. https://www.sqlite.org/wal.html
+at once in WAL mode whatever the busy timeout says. The writers of one process stand in line for a
+lock of ours: SQLite's own waiting is a polling that some never win. https://www.sqlite.org/wal.html
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +23,23 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from course.store.cipher import Cipher, parse_key, secret_from_file
 
+__all__ = [
+    "STORAGE_TROUBLE",
+    "Database",
+    "Transaction",
+    "insert_new",
+    "make_url",
+    "open_sealed",
+]
+
 # What the database raises when it is locked, full, restarting or gone: worth trying again.
 STORAGE_TROUBLE = (OperationalError, InterfaceError, PoolTimeout)
 Transaction = Connection  # what the named queries take, for those who do not know the library
 BUSY = 2_000  # ms to wait for another writer; a webhook must be answered within 3 s
+
+
+class Busy(OperationalError):
+    """Our own writers were too many for too long; nothing was done."""
 
 
 class Database:
@@ -32,6 +47,7 @@ class Database:
 
     def __init__(self, url: str, cipher: Cipher) -> None:
         parsed = make_url(url)
+        self._line = threading.Lock()
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
             if parsed.database and parsed.database != ":memory:":
@@ -58,8 +74,17 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed on leaving and rolled back on any error."""
-        with self.engine.begin() as connection:
-            yield connection
+        if not self.is_sqlite:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        if not self._line.acquire(timeout=BUSY / 1000):
+            raise Busy("write", None, TimeoutError("other writers are before us"))
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        finally:
+            self._line.release()
 
     def migrate(self) -> None:
         """Bring the tables up to date. Two processes that start together do it once."""

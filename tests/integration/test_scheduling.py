@@ -47,7 +47,6 @@ def test_opening_makes_no_call_that_is_not_needed(office: Office) -> None:
     assert office.zoom.calls == [
         "create_series",
         "adjust_occurrence",
-        "resolve_meeting",
         *["invite"] * 3,
     ]
 
