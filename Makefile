@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help setup setup-dev demo serve test lint lock clean
+.PHONY: help setup setup-dev demo serve test lint bench lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,13 +19,16 @@ serve: setup ## Run the service on http://127.0.0.1:8000, with stand-ins when no
 	@$(PY) -m cli serve --with-stand-ins
 
 test: setup-dev ## Run every test; no network, no account, no server to start by hand
-	@$(PY) -m pytest -n 2
+	@$(PY) -m pytest -n 4 --dist worksteal
 
 lint: setup-dev ## Formatter, linter, strict types, security checks
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
-	@$(PY) -m bandit -q -c pyproject.toml -r course integration webhooks web *.py
+	@$(PY) -m bandit -q -c pyproject.toml -r course integration webhooks web bench *.py
+
+bench: setup-dev ## Measure against the platforms' limits, as ratios (minutes)
+	@$(PY) -m bench.opening --cohorts 1,100
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --extra setup pyproject.toml -o requirements.lock

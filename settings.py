@@ -204,6 +204,13 @@ class Settings(BaseSettings):
             for platform, missing in settings.missing().items()
             if missing and settings._begun(platform)
         ]
+        if bool(settings.smtp_url) != bool(settings.mail_from):
+            faults.append("Mail needs SMTP_URL and MAIL_FROM together: set both, or neither")
+        elif settings.smtp_url and urlsplit(settings.smtp_url.get_secret_value()).scheme not in (
+            "smtp",
+            "smtps",
+        ):
+            faults.append("SMTP_URL must begin with smtp:// or smtps://")
         if faults:
             raise SettingsError("; ".join(faults))
         return settings

@@ -102,16 +102,14 @@ def _open_all(
     with ThreadPoolExecutor(min(cohorts, 24)) as pool:
         list(pool.map(open_one, range(cohorts)))
     while time.monotonic() - begun < 600:
-        left = session.get(
-            f"{url}/api/v1/cohorts", params={"state": "opening", "limit": 1}, timeout=30
-        ).json()["total"]
+        left = session.get(f"{url}/api/v1/cohorts?state=opening&limit=1", timeout=30).json()[
+            "total"
+        ]
         if not left:
             break
         time.sleep(0.02)
     spent = time.monotonic() - begun
-    ready = session.get(
-        f"{url}/api/v1/cohorts", params={"state": "ready", "limit": 1}, timeout=30
-    ).json()["total"]
+    ready = session.get(f"{url}/api/v1/cohorts?state=ready&limit=1", timeout=30).json()["total"]
     if ready != cohorts + 1:
         raise click.ClickException(f"only {ready - 1} of {cohorts} cohorts are ready")
     told = requests.get(f"{stand_ins}/control/calls", timeout=30).json()

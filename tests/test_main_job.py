@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from demo import environment, free_port
-from sandbox.config import SandboxConfig
+from demo import free_port
 
 ROOT = Path(__file__).parent.parent
 
@@ -99,49 +98,3 @@ def test_half_configured_settings_stop_the_start_and_name_what_is_missing(tmp_pa
     assert done.returncode == 1
     assert "ZOOM_CLIENT_SECRET" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.slow
-def test_a_cohort_is_opened_once_though_the_service_is_killed_on_the_way(tmp_path: Path) -> None:
-    sandbox_port, port = free_port(), free_port()
-    url = f"http://127.0.0.1:{port}"
-    config = SandboxConfig(
-        base_url=f"http://127.0.0.1:{sandbox_port}", zoom_webhook_url=f"{url}/webhooks/zoom"
-    )
-    env = environment(config, public_url=url, data_dir=tmp_path, clean=True)
-    stand_ins = subprocess.Popen(
-        [sys.executable, "-m", "cli", "sandbox", "--port", str(sandbox_port)], cwd=ROOT, env=env
-    )
-    body = {
-        "name": "Spring",
-        "platform": "teams",
-        "first_session_on": "2027-02-27",
-        "households": [
-            {"reference": "H1", "carers": [{"name": "Maya Patel", "email": "maya@example.com"}]}
-        ],
-    }
-    try:
-        cohort: dict[str, object] = {"state": "opening"}
-        made = circle("token", "create", "--role", "admin", "--name", "Ann", env=env)
-        token = f"Bearer {made.stdout.strip()}"
-        headers = {"Authorization": token, "Idempotency-Key": "one"}
-        for delay in (0.05, 0.2, 0.4, None):
-            with serving(env, port):
-                # A wait shorter than the opening takes; then the process is killed outright.
-                try:
-                    answer = requests.post(
-                        f"{url}/api/v1/cohorts", json=body, headers=headers, timeout=delay or 40
-                    )
-                    cohort = answer.json()
-                except requests.RequestException:
-                    continue
-        assert cohort["state"] == "ready", cohort
-        state = requests.get(f"{config.base_url}/control/state", timeout=10).json()["teams"]
-        assert len(state["series"]) == 1
-        assert len(state["subscriptions"]) == 1
-        assert [i["start"]["dateTime"][11:13] for i in state["series"][0]["instances"]] == (
-            ["10"] * 5 + ["09"] * 3
-        )
-    finally:
-        stand_ins.terminate()
-        stand_ins.wait()

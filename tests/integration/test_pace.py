@@ -121,7 +121,7 @@ def test_the_client_and_the_stand_in_read_the_same_categories(method: str, path:
 
 
 @pytest.mark.slow
-def test_twelve_cohorts_at_once_are_opened_without_one_refusal(
+def test_sixteen_cohorts_at_once_are_opened_without_one_refusal(
     database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     pace = SharedPace(database, zoom_plan="pro", holder="one")
@@ -144,7 +144,7 @@ def test_twelve_cohorts_at_once_are_opened_without_one_refusal(
                     actor="admin Ann",
                 )
                 for platform in Platform
-                for number in range(12)
+                for number in range(8)
             ]
             for cohort_id in opened:
                 scheduling.wait_until_settled(cohort_id, timeout=timedelta(seconds=40))
