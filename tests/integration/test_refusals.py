@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import responses
@@ -22,6 +25,7 @@ from integration.zoom import ZoomProvider
 from sandbox.config import GRAPH_ROLES, ZOOM_SCOPES, SandboxConfig
 from tests.stand_ins import stand_ins
 from tests.test_provider_contract import Case
+from webhooks.teams_content import make_certificate
 
 NOW = datetime(2027, 1, 16, 10, 5, tzinfo=UTC)
 
@@ -360,3 +364,31 @@ def test_answers_in_chunks_and_compressed_are_read_whole() -> None:
     with answering(chunked) as url:
         answer = Transport("Zoom").send("GET", url, headers={})
     assert len(answer.body["id"]) == 100_000
+
+
+@pytest.mark.parametrize("platform", ["zoom", "teams"])
+def test_a_certificate_that_is_not_valid_gets_nothing_from_us(
+    platform: str, tmp_path: Path
+) -> None:
+    private_pem, certificate_pem = make_certificate(datetime.now(UTC))
+    (tmp_path / "pem").write_bytes(private_pem + certificate_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pem")
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            raw, _ = server.accept()
+            with suppress(OSError), context.wrap_socket(raw, server_side=True) as connection:
+                heard.append(connection.recv(1000))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        transport = Transport(platform.capitalize())
+        with pytest.raises(ProviderError) as error:
+            transport.send("POST", url, headers={"Authorization": "Bearer secret"})
+        thread.join(timeout=10)
+    assert error.value.permanent
+    assert "certificate is not valid, so nothing was sent" in str(error.value)
+    assert heard == []
