@@ -378,9 +378,11 @@ def test_a_certificate_that_is_not_valid_gets_nothing_from_us(
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
-            raw, _ = server.accept()
-            with suppress(OSError), context.wrap_socket(raw, server_side=True) as connection:
-                heard.append(connection.recv(1000))
+            with suppress(OSError):
+                while True:
+                    raw, _ = server.accept()
+                    with suppress(OSError), context.wrap_socket(raw, server_side=True) as ours:
+                        heard.append(ours.recv(1000))
 
         thread = threading.Thread(target=answer)
         thread.start()
@@ -388,6 +390,7 @@ def test_a_certificate_that_is_not_valid_gets_nothing_from_us(
         transport = Transport(platform.capitalize())
         with pytest.raises(ProviderError) as error:
             transport.send("POST", url, headers={"Authorization": "Bearer secret"})
+        server.shutdown(socket.SHUT_RDWR)
         thread.join(timeout=10)
     assert error.value.permanent
     assert "certificate is not valid, so nothing was sent" in str(error.value)
