@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from app import build_providers, load_certificate
 from course.model import CohortState, Platform
-from course.store import cohorts, evidence, watches
+from course.store import cohorts, evidence, mailboxes, watches
 from course.store.cipher import UnreadableField
 from course.store.database import STORAGE_TROUBLE, Database, open_sealed
 from integration.provider import ProviderError
@@ -38,6 +38,7 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
         *_platforms(settings, clock),
         *_zoom_validation(settings, database, clock()),
         *_subscriptions(database, clock()),
+        *_mail(settings),
         *_cohorts(database),
     ]
 
@@ -109,6 +110,10 @@ def _zoom_validation(settings: Settings, database: Database, now: datetime) -> I
 def _subscriptions(database: Database, now: datetime) -> Iterator[Finding]:
     with database.read() as connection:
         live = watches.live_watches(connection)
+        calendars = mailboxes.all_mailbox_watches(connection)
+    for calendar in calendars:
+        if calendar.problem:
+            yield Finding(f"calendar of {calendar.mailbox_ref}", False, calendar.problem)
     for watch in live:
         alive = watch.watch_ref is not None and (watch.expires_at or now) > now
         until = f"{watch.expires_at:%d %B %H:%M} UTC" if watch.expires_at else "nobody knows when"
@@ -117,6 +122,15 @@ def _subscriptions(database: Database, now: datetime) -> Iterator[Finding]:
             alive and watch.problem is None,
             watch.problem or (f"alive until {until}" if alive else "not alive; it is made again"),
         )
+
+
+def _mail(settings: Settings) -> Iterator[Finding]:
+    says = (
+        "sent to the carers when a cohort is opened or changed"
+        if settings.smtp_url
+        else "not configured (SMTP_URL, MAIL_FROM): send the join links yourself"
+    )
+    yield Finding("mail", True, says)
 
 
 def _cohorts(database: Database) -> Iterator[Finding]:

@@ -254,18 +254,20 @@ class Alignment:
 
     def give_up(self, cohort_id: str, version: int, message: str) -> str:
         """Refused for good: failed when nothing stands on the platform, else a person must look."""
-        held = self._holdings.read(cohort_id, version)
-        stands = held.stored.series_ref is not None or held.former
-        state = CohortState.NEEDS_ATTENTION if stands else CohortState.FAILED
         with self._database.write() as connection:
+            cohort = cohorts.read_cohort(connection, cohort_id)
+            if cohort is None:
+                return "gone"
+            stands = cohort.series_ref or series_store.count_former(connection, cohort_id)
+            state = CohortState.NEEDS_ATTENTION if stands else CohortState.FAILED
             changes.settle(
                 connection,
                 cohort_id,
                 version,
                 state,
                 message,
-                now=held.now,
-                drifted_at=held.cohort.drifted_at,
+                now=self._holdings.clock(),
+                drifted_at=cohort.drifted_at,
             )
         return state.value
 

@@ -111,6 +111,7 @@ class Scheduling(DBOSConfiguredInstance):
         self._timezone = timezone
         self._clock = clock
         self._send_mail = send_mail
+        self._checked: set[tuple[str, str]] = set()  # spares asking the engine every minute
         super().__init__(config_name=name)
 
     def launch(self) -> None:
@@ -342,9 +343,14 @@ class Scheduling(DBOSConfiguredInstance):
             due = cohorts.with_session_between(
                 connection, since=now, until=now + timedelta(hours=24)
             )
+        asked = 0
         for cohort_id, platform, starts_at in due:
-            self.check_cohort(cohort_id, platform, cause=f"before-{starts_at:%Y%m%d%H%M}")
-        return len(due)
+            cause = f"before-{starts_at:%Y%m%d%H%M}"
+            if (cohort_id, cause) not in self._checked:
+                self.check_cohort(cohort_id, platform, cause=cause)
+                asked += 1
+        self._checked = {(c, f"before-{at:%Y%m%d%H%M}") for c, _, at in due}
+        return asked
 
     def wait_until_settled(self, cohort_id: str, *, timeout: timedelta) -> None:
         """Return when the newest version is carried out or in trouble, or the time is over."""

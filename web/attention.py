@@ -9,7 +9,7 @@ from flask import Response, jsonify
 
 from course.model import CohortState, RegisterState, Verdict
 from course.reports import AttendanceReport, build_report
-from course.store import cohorts, evidence, watches
+from course.store import cohorts, evidence, mail, watches
 from web.access import Caller
 from web.operations import Operations
 from web.schemas import AttentionOut
@@ -60,6 +60,18 @@ def add_attention(api: Operations) -> None:
                     }
                     for watch in watches.live_watches(connection, cohort.id)
                     if watch.problem
+                ]
+                items += [
+                    {
+                        **about,
+                        "kind": "mail",
+                        "week": None,
+                        "carer": letter.carer_id,
+                        "since": letter.made_at.isoformat(),
+                        "says": letter.problem,
+                    }
+                    for letter in mail.read_mail(connection, cohort.id)
+                    if letter.problem and not letter.is_overtaken
                 ]
                 report = build_report(
                     cohort, evidence.read_evidence(connection, cohort), now=api.clock()

@@ -23,6 +23,7 @@ class StoredMail:
     carer_id: str
     kind: str
     timetable: str
+    made_at: datetime
     sent_at: datetime | None
     problem: str | None
 

@@ -116,3 +116,12 @@ def find_mailbox_watch(connection: Connection, client_state: str) -> StoredMailb
         .one_or_none()
     )
     return StoredMailboxWatch(**{**row, "platform": Platform(row["platform"])}) if row else None
+
+
+def all_mailbox_watches(connection: Connection) -> list[StoredMailboxWatch]:
+    """Every subscription to a calendar."""
+    table = tables.mailbox_watch
+    rows = connection.execute(
+        select(*(table.c[name] for name in _query())).order_by(table.c.mailbox_ref)
+    ).mappings()
+    return [StoredMailboxWatch(**{**row, "platform": Platform(row["platform"])}) for row in rows]
