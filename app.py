@@ -47,7 +47,7 @@ from web.join import create_join_page
 from web.problems import Problem, install_problems
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
-from webhooks.routes import create_webhooks
+from webhooks.routes import PREFIX, Receivers
 from webhooks.teams_content import make_certificate
 
 PLATFORM_HOSTS = (
@@ -135,6 +135,7 @@ class Service:
     """The running parts of one process."""
 
     flask: Flask
+    receivers: Receivers
     database: Database
     inbox: Inbox
     scheduling: Scheduling
@@ -145,8 +146,14 @@ class Service:
 
     @property
     def wsgi(self) -> Callable[..., Any]:
-        """What the HTTP server calls."""
-        return self.flask
+        """What the HTTP server calls: the receivers of webhooks, and Flask for everything else."""
+
+        def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+            if environ["PATH_INFO"].startswith(PREFIX):
+                return self.receivers(environ, start_response)
+            return self.flask(environ, start_response)
+
+        return call
 
     def start(self) -> None:
         """Migrate, start the workflow engine, take up what was left."""
@@ -263,16 +270,14 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             notice=notice,
         )
     )
-    flask.register_blueprint(
-        create_webhooks(
-            inbox=inbox,
-            zoom_reader=zoom_reader,
-            teams_reader=teams_reader,
-            wake=Housekeeping.wake,
-            changed=scheduling.series_changed,
-            counted=metrics.notifications,
-            clock=clock,
-        )
+    receivers = Receivers(
+        inbox=inbox,
+        zoom_reader=zoom_reader,
+        teams_reader=teams_reader,
+        wake=Housekeeping.wake,
+        changed=scheduling.series_changed,
+        counted=metrics.notifications,
+        clock=clock,
     )
     flask.register_blueprint(
         create_health(
@@ -294,6 +299,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
     }
     return Service(
         flask=flask,
+        receivers=receivers,
         database=database,
         inbox=inbox,
         scheduling=scheduling,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,10 +13,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from flask import Flask
-from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import text
+from werkzeug.test import Client
 
 from course.model import Platform
 from course.store import cohorts, mailboxes, watches
@@ -29,10 +28,9 @@ from tests.factories import make_cohort
 from tests.fakes import FakeClock
 from tests.webhooks.test_teams import CLIENT, KEY, TENANT, guest, roster, token
 from tests.webhooks.test_zoom import SECRET, joined, raw, sign
-from web.problems import install_problems
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
-from webhooks.routes import create_webhooks
+from webhooks.routes import Receivers
 from webhooks.teams_content import make_certificate
 
 NOW = datetime(2027, 1, 16, 10, 5, tzinfo=UTC)
@@ -43,7 +41,8 @@ PRIVATE_PEM, CERTIFICATE_PEM = make_certificate(NOW)
 class Hooks:
     """The receivers on a real database."""
 
-    client: FlaskClient
+    receivers: Receivers
+    client: Client
     database: Database
     inbox: Inbox
     reader: TeamsReader
@@ -95,19 +94,15 @@ def hooks(database: Database) -> Iterator[Hooks]:
         assert cause
         changed.append((platform, series_ref, at))
 
-    app = Flask("test", static_folder=None)
-    install_problems(app)
     counted = Counter("n", "n", ["platform", "outcome"], registry=CollectorRegistry())
-    app.register_blueprint(
-        create_webhooks(
-            inbox=inbox,
-            zoom_reader=ZoomReader(secrets=[SECRET], account_id="A", sent_direction="output"),
-            teams_reader=reader,
-            wake=lambda: woken.append(True),
-            changed=note_change,
-            counted=counted,
-            clock=clock,
-        )
+    receivers = Receivers(
+        inbox=inbox,
+        zoom_reader=ZoomReader(secrets=[SECRET], account_id="A", sent_direction="output"),
+        teams_reader=reader,
+        wake=lambda: woken.append(True),
+        changed=note_change,
+        counted=counted,
+        clock=clock,
     )
     with database.write() as connection:
         cohorts.insert_cohort(
@@ -129,7 +124,7 @@ def hooks(database: Database) -> Iterator[Hooks]:
                 renewal_due_at=NOW + timedelta(days=1),
             ),
         )
-    yield Hooks(app.test_client(), database, inbox, reader, clock, keys, woken, changed)
+    yield Hooks(receivers, Client(receivers), database, inbox, reader, clock, keys, woken, changed)
     inbox.close()
 
 
@@ -298,21 +293,18 @@ def test_a_batch_that_is_none_is_answered_and_forgotten(hooks: Hooks) -> None:
 
 def test_a_platform_that_is_not_configured_is_our_trouble_not_theirs(database: Database) -> None:
     inbox = Inbox(database)
-    app = Flask("test", static_folder=None)
     counted = Counter("n", "n", ["platform", "outcome"], registry=CollectorRegistry())
-    app.register_blueprint(
-        create_webhooks(
-            inbox=inbox,
-            zoom_reader=None,
-            teams_reader=None,
-            wake=lambda: None,
-            changed=lambda *_, **__: None,
-            counted=counted,
-            clock=lambda: NOW,
-        )
+    receivers = Receivers(
+        inbox=inbox,
+        zoom_reader=None,
+        teams_reader=None,
+        wake=lambda: None,
+        changed=lambda *_, **__: None,
+        counted=counted,
+        clock=lambda: NOW,
     )
     for path in ("/webhooks/zoom", "/webhooks/teams", "/webhooks/teams/lifecycle"):
-        assert app.test_client().post(path, data=b"{}").status_code == 503
+        assert Client(receivers).post(path, data=b"{}").status_code == 503
     inbox.close()
 
 
@@ -367,3 +359,24 @@ def test_a_changed_event_of_a_watched_calendar_is_told_and_of_another_is_not(hoo
         watch = mailboxes.find_mailbox_watch(connection, "calendar-state")
     assert watch is not None
     assert watch.watch_ref is None
+
+
+def test_only_post_and_only_these_addresses(hooks: Hooks) -> None:
+    refused = hooks.client.get("/webhooks/zoom")
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "POST")
+    unknown = hooks.client.post("/webhooks/other")
+    assert unknown.status_code == 404
+    assert unknown.content_type == "application/problem+json"
+    for answer in (refused, unknown, hooks.zoom(raw(joined()))):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_fault_of_our_own_shows_a_number_and_nothing_else(hooks: Hooks) -> None:
+    def broken() -> datetime:
+        raise RuntimeError("secret detail")
+
+    receivers = replace(hooks.receivers, clock=broken)
+    answer = Client(receivers).post("/webhooks/zoom", data=b"{}")
+    assert answer.status_code == 500
+    assert "secret detail" not in answer.text
