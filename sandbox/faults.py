@@ -130,6 +130,8 @@ class Faults:
         if fault.do in ("refuse", "hang", "kill_before"):
             return _break(environ)
         if fault.do == "answer":
+            # Unread, it would be taken for the next request on this connection.
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             body = b"" if fault.body is None else json.dumps(fault.body).encode()
             told = {"Content-Type": "application/json", **fault.headers}
             start_response(f"{fault.status} Trouble", list(told.items()))

@@ -60,7 +60,9 @@ class Limits:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         if path.startswith("/zoom/v2/"):
             if self._too_fast(zoom_category(method, path)):
-                return self._refuse(start_response, _ZOOM_SAYS, {"X-RateLimit-Type": "QPS"})
+                return self._refuse(
+                    environ, start_response, _ZOOM_SAYS, {"X-RateLimit-Type": "QPS"}
+                )
             time.sleep(self._latency)
             return self._application(environ, start_response)
         if path.startswith("/graph/"):
@@ -91,7 +93,7 @@ class Limits:
                 if not busy:
                     self._busy[mailbox] += 1
             if busy:
-                return self._refuse(start_response, _GRAPH_SAYS, {"Retry-After": "1"})
+                return self._refuse(environ, start_response, _GRAPH_SAYS, {"Retry-After": "1"})
         try:
             time.sleep(self._latency)
             return [b"".join(self._application(environ, start_response))]
@@ -101,8 +103,13 @@ class Limits:
                     self._busy[mailbox] -= 1
 
     def _refuse(
-        self, start_response: Callable[..., Any], says: dict[str, Any], headers: dict[str, str]
+        self,
+        environ: dict[str, Any],
+        start_response: Callable[..., Any],
+        says: dict[str, Any],
+        headers: dict[str, str],
     ) -> Iterable[bytes]:
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         with self._lock:
             self.refused += 1
         told = {"Content-Type": "application/json", **headers}

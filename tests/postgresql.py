@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -27,13 +28,13 @@ def _run(*command: str) -> None:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[str]:
-    """Run it in that folder; its address, without a database's name."""
-    folder.mkdir(exist_ok=True)
+def cluster() -> Iterator[str]:
+    """Run it in a folder of its own; its address, without a database's name.
+
+    Not in pytest's folder: pytest closes that to other users, also while another run is using it.
+    """
+    folder = Path(mkdtemp(prefix="circle-postgresql-"))
     if os.geteuid() == 0:
-        for parent in (folder, *folder.parents[:6]):
-            if parent.parts[1:2] == ("tmp",) and len(parent.parts) > 2:
-                parent.chmod(0o755)
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
     binaries = BINARIES[-1]
     _run(f"{binaries}/initdb -D {folder}/data -A trust -U circle")

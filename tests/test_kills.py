@@ -189,7 +189,7 @@ def test_a_kill_at_every_call_of_an_opening_leaves_one_exact_series(
 @pytest.mark.parametrize("platform", ["zoom", "teams"])
 def test_a_kill_at_every_call_of_an_opening_with_postgresql(tmp_path: Path, platform: str) -> None:
     with (
-        cluster(tmp_path / "postgresql") as url,
-        running(tmp_path / "service", f"{url}/postgres") as service,
+        cluster() as url,
+        running(tmp_path, f"{url}/postgres") as service,
     ):
         kill_everywhere(service, platform)

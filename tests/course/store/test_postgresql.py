@@ -17,11 +17,11 @@ from tests.webhooks import test_inbox as inbox_cases
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """A cluster for all cases."""
     if not BINARIES:
         pytest.skip("PostgreSQL is not installed; its tests are left out")
-    with cluster(tmp_path_factory.mktemp("postgresql")) as url:
+    with cluster() as url:
         yield url
 
 
