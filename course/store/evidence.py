@@ -28,6 +28,7 @@ from course.model import (
 )
 from course.store import tables
 from course.store.database import insert_new
+from course.store.journal import append_new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ def save_notifications(connection: Connection, notifications: Sequence[Notificat
         {name: getattr(n, name) for name in _COLUMNS} | {"platform": n.platform.value}
         for n in notifications
     ]
-    return insert_new(connection, tables.notification, rows)
+    return append_new(connection, tables.notification, rows)
 
 
 _COLUMNS = tuple(Notification.__dataclass_fields__)
@@ -150,7 +151,7 @@ def _event(row: RowMapping) -> ParticipantEvent:
 
 def save_events(connection: Connection, events: Sequence[ParticipantEvent]) -> int:
     """Store the facts that are not there yet; how many were new."""
-    return insert_new(connection, tables.participant_event, [_event_row(e) for e in events])
+    return append_new(connection, tables.participant_event, [_event_row(e) for e in events])
 
 
 def read_evidence(connection: Connection, cohort: Cohort) -> Evidence:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from course.model import EventKind, Participant, ParticipantEvent, Platform, Source
 from course.store import cohorts, evidence, idempotency, tables
 from course.store import series as series_store
 from course.store.cipher import Cipher, UnreadableField, secret_from_file
-from course.store.database import Database
+from course.store.database import Database, insert_new
+from course.store.journal import append_new
 from tests.factories import NOW, make_carer, make_cohort
 
 
@@ -179,4 +180,37 @@ def test_sessions_that_ended_lately_are_due_until_their_register_is_closed(
         assert evidence.read_register(connection, "cohort-1", 1) == closed
         assert not cohorts.held_since(
             connection, since=end - timedelta(hours=1), until=end + timedelta(hours=1)
+        )
+
+
+def test_rows_written_in_the_drivers_words_are_the_same_as_sqlalchemys(database: Database) -> None:
+    at = datetime(2027, 1, 16, 11, 5, 0, 7, tzinfo=timezone(timedelta(hours=1)))
+    row = {
+        "platform": "zoom",
+        "received_at": at,
+        "kind": "k",
+        "series_ref": None,
+        "instance_ref": None,
+        "state": "done",
+        "reason": None,
+        "attempts": 0,
+        "body": "Zoë",
+    }
+    first = row | {"id": "1", "delivery_key": "one"}
+    second = row | {"id": "2", "delivery_key": "two"}
+    with database.write() as connection:
+        assert insert_new(connection, tables.notification, [first]) == 1
+        assert append_new(connection, tables.notification, [second, first]) == 1
+        kept = connection.execute(select(tables.notification).order_by("id")).mappings().all()
+        raw = connection.exec_driver_sql("SELECT received_at, body FROM notification").all()
+    assert [dict(k) | {"id": "", "delivery_key": ""} for k in kept] == [
+        row | {"id": "", "delivery_key": "", "received_at": at.astimezone(UTC)}
+    ] * 2
+    assert raw[0][0] == raw[1][0]
+    assert all("Zo" not in body for _, body in raw)
+    with database.write() as connection, pytest.raises(ValueError, match="naive"):
+        append_new(
+            connection,
+            tables.notification,
+            [second | {"id": "3", "delivery_key": "3", "received_at": at.replace(tzinfo=None)}],
         )

@@ -48,6 +48,7 @@ def postgresql(server: str) -> Iterator[Database]:
     [
         cases.test_a_cohort_comes_back_as_it_was_stored,
         cases.test_the_same_fact_told_twice_is_stored_once,
+        cases.test_rows_written_in_the_drivers_words_are_the_same_as_sqlalchemys,
         cases.test_a_media_report_that_names_only_the_instance_belongs_to_its_cohort,
         cases.test_a_naive_datetime_is_refused,
         cases.test_the_migrations_make_exactly_the_tables_of_the_code,
