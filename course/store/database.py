@@ -35,6 +35,8 @@ __all__ = [
 # What the database raises when it is locked, full, restarting or gone: worth trying again.
 STORAGE_TROUBLE = (OperationalError, InterfaceError, PoolTimeout)
 Transaction = Connection  # what the named queries take, for those who do not know the library
+CHECKPOINT = 16_000  # pages; the usual 1,000 are a handful of commits when a country joins
+CACHE = 32_768  # KiB for a connection
 BUSY = 2_000  # ms to wait for another writer; a webhook must be answered within 3 s
 
 
@@ -120,6 +122,8 @@ def _prepare_sqlite(engine: Engine) -> None:
             "synchronous=FULL",
             "foreign_keys=ON",
             "secure_delete=ON",
+            f"wal_autocheckpoint={CHECKPOINT}",
+            f"cache_size=-{CACHE}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
