@@ -28,7 +28,7 @@ lint: setup-dev ## Formatter, linter, strict types, security checks
 	@$(PY) -m bandit -q -c pyproject.toml -r course integration webhooks web bench *.py
 
 bench: setup-dev ## Measure against the platforms' limits, as ratios (minutes)
-	@$(PY) -m bench.opening --cohorts 1,100
+	@$(PY) -m bench.opening --cohorts 1,100,1000
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --extra setup pyproject.toml -o requirements.lock
