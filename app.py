@@ -214,7 +214,15 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         clock=clock,
         send_mail=_mailing(settings, database, clock),
     )
-    reconciliation = Reconciliation(database=database, providers=providers, clock=clock)
+    reconciliation = Reconciliation(
+        database=database,
+        providers=providers,
+        clock=clock,
+        # With the record at hand, see as well whether the weeks to come still stand as planned.
+        closed=lambda cohort, week: scheduling.check_cohort(
+            cohort.id, cohort.platform, cause=f"after-{week}"
+        ),
+    )
     metrics = Metrics()
     inbox = Inbox(database, committed=metrics.committed)
     zoom_reader = (

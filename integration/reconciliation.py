@@ -43,10 +43,13 @@ class Reconciliation:
         database: Database,
         providers: Mapping[Platform, MeetingProvider],
         clock: Callable[[], datetime],
+        closed: Callable[[Cohort, int], None] = lambda _cohort, _week: None,
     ) -> None:
+        """`closed` hears of every register that was closed, once it is stored."""
         self._database = database
         self._providers = providers
         self._clock = clock
+        self._closed = closed
 
     def close(self, cohort_id: str, week: int, *, actor: str) -> None:
         """A person closes the register: fetch the record, store it, close.
@@ -169,6 +172,7 @@ class Reconciliation:
                 now=now,
             )
         log.info("register_closed", cohort=cohort.id, week=session.week, complete=complete)
+        self._closed(cohort, session.week)
 
     def _state(self, cohort: Cohort, week: int, now: datetime) -> RegisterState:
         with self._database.read() as connection:

@@ -35,8 +35,12 @@ class Desk:
         self.database = database
         self.provider = FakeProvider()
         self.clock = FakeClock(OVER)
+        self.closed: list[tuple[str, int]] = []
         self.reconciliation = Reconciliation(
-            database=database, providers={Platform.ZOOM: self.provider}, clock=self.clock
+            database=database,
+            providers={Platform.ZOOM: self.provider},
+            clock=self.clock,
+            closed=lambda cohort, week: self.closed.append((cohort.id, week)),
         )
         zoe = make_carer(id="carer-2", name="Zoe Ash", household="H2", email="zoe@example.com")
         cohort = make_cohort(series_ref=None, carers=(make_carer(), zoe))
@@ -146,3 +150,9 @@ def test_after_two_days_without_a_record_a_person_is_asked(desk: Desk) -> None:
         entry = evidence.read_register(connection, "cohort-1", 1)
     assert entry.closed_at is None
     assert "A person must settle" in (entry.problem or "")
+
+
+def test_whoever_looks_for_drift_hears_of_a_closed_register(desk: Desk) -> None:
+    desk.recorded("r1")
+    desk.reconciliation.close("cohort-1", 1, actor="admin Ann")
+    assert desk.closed == [("cohort-1", 1)]
