@@ -107,8 +107,9 @@ class Roster:
         self._by_name: dict[str, list[Carer]] = {}
         self.carers = {carer.id: carer for carer in cohort.carers}
         for carer in sorted(cohort.carers, key=lambda c: (c.household, c.position, c.id)):
-            if carer.invitation_ref:
-                self._by_invitation.setdefault(carer.invitation_ref, []).append(carer)
+            refs = (carer.invitation_ref, *carer.former_invitation_refs)
+            for ref in sorted({ref for ref in refs if ref}):
+                self._by_invitation.setdefault(ref, []).append(carer)
             if carer.email:
                 self._by_email.setdefault(carer.email.casefold(), []).append(carer)
             self._by_name.setdefault(_plain(carer.name), []).append(carer)

@@ -223,7 +223,8 @@ class Carer:
     """The adult whose attendance is recorded. `position` orders the carers of a household.
 
     `invitation_ref` is what the platform calls this carer's personal link; two carers with one
-    e-mail address may share it. `enrolled_at` is when they were enrolled, `transferred_from` the
+    e-mail address may share it; `former_invitation_refs` are links that are gone, by which older
+    evidence still knows them. `enrolled_at` is when they were enrolled, `transferred_from` the
     same person's id in the cohort they came from.
     """
 
@@ -235,6 +236,7 @@ class Carer:
     enrolled_at: datetime
     withdrawn_at: datetime | None = None
     invitation_ref: str | None = None
+    former_invitation_refs: tuple[str, ...] = ()
     transferred_from: str | None = None
 
 

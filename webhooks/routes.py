@@ -238,6 +238,7 @@ class Receivers:
                         at=delivery.changed_at,
                         cause=news.delivery_key[:16],
                     )
-                except STORAGE_TROUBLE:
-                    # Stored already; each series is compared on the day before a session anyway.
-                    log.warning("change_not_looked_at", series=news.series_ref)
+                except Exception:
+                    # Stored, so it must be answered 2xx whatever happens here; each series is
+                    # compared on the day before a session anyway.
+                    log.exception("change_not_looked_at", series=news.series_ref)

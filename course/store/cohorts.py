@@ -308,9 +308,10 @@ def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
         .where(carer.c.cohort_id == cohort_id)
         .order_by(carer.c.household, carer.c.position)
     ).mappings()
+    former = _former_invitations(connection, cohort_id)
     return [
         Enrolment(
-            carer=_carer(row),
+            carer=_carer(row, tuple(former.get(row["id"], ()))),
             join_token=row["join_token"],
             platform_join_url=row["join_url"],
             invitation_tried=row["invited"] is not None,
@@ -320,7 +321,20 @@ def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
     ]
 
 
-def _carer(row: RowMapping) -> Carer:
+def _former_invitations(connection: Connection, cohort_id: str) -> dict[str, list[str]]:
+    table, carer = tables.former_invitation, tables.carer
+    found: dict[str, list[str]] = {}
+    for carer_id, ref in connection.execute(
+        select(table.c.carer_id, table.c.invitation_ref)
+        .join(carer, carer.c.id == table.c.carer_id)
+        .where(carer.c.cohort_id == cohort_id)
+        .order_by(table.c.invitation_ref)
+    ):
+        found.setdefault(carer_id, []).append(ref)
+    return found
+
+
+def _carer(row: RowMapping, former_invitation_refs: tuple[str, ...]) -> Carer:
     return Carer(
         id=row["id"],
         name=row["name"],
@@ -330,6 +344,7 @@ def _carer(row: RowMapping) -> Carer:
         enrolled_at=row["enrolled_at"],
         withdrawn_at=row["withdrawn_at"],
         invitation_ref=row["invitation_ref"],
+        former_invitation_refs=former_invitation_refs,
         transferred_from=row["transferred_from"],
     )
 

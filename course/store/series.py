@@ -89,8 +89,16 @@ def read_invitation(connection: Connection, carer_id: str, platform: Platform) -
 def forget_invitations(
     connection: Connection, carer_ids: Sequence[str], platform: Platform
 ) -> None:
-    """These carers' links on that platform are no more."""
+    """These carers' links on that platform are no more; whom they named is not forgotten."""
     table = tables.invitation
+    gone = connection.execute(
+        select(table.c.carer_id, table.c.invitation_ref).where(
+            table.c.carer_id.in_(list(carer_ids)),
+            table.c.platform == platform.value,
+            table.c.invitation_ref.is_not(None),
+        )
+    ).mappings()
+    insert_new(connection, tables.former_invitation, [dict(row) for row in gone])
     connection.execute(
         delete(table).where(
             table.c.carer_id.in_(list(carer_ids)), table.c.platform == platform.value

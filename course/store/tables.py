@@ -1,7 +1,8 @@
 """The tables. Unique keys carry the idempotency; nothing is counted up, nothing derived is truth.
 
 Personal text is `Sealed`. `series` and `invitation` have a row per platform, so that a cohort can
-move to the other platform and keep its past; `former_series` are those whose evidence still counts.
+move to the other platform and keep its past; `former_series` and `former_invitation`
+are those that are gone and by which older evidence is still known.
 
 `cohort.version` is raised by every change that staff make; `settled_version` is the last one that
 was carried out on the platform or given up with a sentence for staff.
@@ -138,6 +139,13 @@ invitation = Table(
     Column("invitation_ref", Text),
     Column("join_url", Sealed),
     Column("problem", Text),
+)
+
+former_invitation = Table(
+    "former_invitation",
+    metadata,
+    Column("carer_id", ForeignKey("carer.id"), primary_key=True),
+    Column("invitation_ref", String(255), primary_key=True),
 )
 
 mail = Table(

@@ -8,8 +8,17 @@ from zoneinfo import ZoneInfo
 import pytest
 import requests
 
-from course.model import Cohort, CohortState, Platform
-from course.store import cohorts
+from course.model import (
+    Cohort,
+    CohortState,
+    EventKind,
+    Participant,
+    ParticipantEvent,
+    Platform,
+    Source,
+)
+from course.reports import build_report
+from course.store import cohorts, evidence
 from integration.scheduling import NewCarer, NewHousehold, Refused
 from tests.integration.conftest import ACTOR, Practice
 
@@ -327,3 +336,49 @@ def _an_hour_later(practice: Practice, platform: Platform, *, week: int, hour: i
             timeout=10,
         )
     assert answer.ok, answer.text
+
+
+def test_who_leaves_or_gets_a_new_link_keeps_what_they_attended(practice: Practice) -> None:
+    cohort = opened(practice, Platform.ZOOM)
+    maya = next(c for c in cohort.carers if c.name == "Maya Patel")
+    dev = next(c for c in cohort.carers if c.name == "Dev Patel")
+    refs = {c.id: c.invitation_ref for c in (maya, dev)}
+    begins = cohort.sessions[0].starts_at
+    with practice.database.write() as connection:
+        evidence.save_events(
+            connection,
+            [
+                ParticipantEvent(
+                    key=f"stay {carer_id}",
+                    platform=Platform.ZOOM,
+                    kind=EventKind.STAY,
+                    occurred_at=begins,
+                    until_at=begins + timedelta(minutes=30),
+                    source=Source.PLATFORM_RECORD,
+                    series_ref=cohort.series_ref,
+                    instance_ref="one",
+                    connection_ref=carer_id,
+                    participant=Participant(invitation_ref=ref, display_name="iPad"),
+                )
+                for carer_id, ref in refs.items()
+            ],
+        )
+
+    def minutes() -> dict[str, float]:
+        now = practice.read(cohort.id)
+        with practice.database.read() as connection:
+            found = evidence.read_evidence(connection, now)
+        weeks = build_report(now, found, now=begins + timedelta(hours=4)).registers[0].weeks
+        return {carer_id: weeks[carer_id].minutes_present for carer_id in refs}
+
+    assert minutes() == {maya.id: 30, dev.id: 30}
+    practice.scheduling.withdraw(cohort.id, maya.id, expected=None, actor=ACTOR)
+    practice.settled(cohort.id)
+    token, base = _token(practice, Platform.ZOOM)
+    path = f"{base}/zoom/v2/meetings/{cohort.series_ref}"
+    assert requests.delete(path, headers=token, timeout=10).ok
+    practice.scheduling.repair(cohort.id, expected=None, actor=ACTOR)
+    after = practice.finished(cohort.id)
+    assert (after.state, after.problem) == (CohortState.READY, None)
+    assert next(c for c in after.carers if c.id == dev.id).invitation_ref != refs[dev.id]
+    assert minutes() == {maya.id: 30, dev.id: 30}

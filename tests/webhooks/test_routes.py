@@ -320,6 +320,21 @@ def test_a_meeting_changed_on_zoom_is_told_once_stored(hooks: Hooks, name: str) 
     assert hooks.rows("notification") == [1]
 
 
+def test_what_is_stored_is_answered_so_though_nobody_can_look_at_the_change(hooks: Hooks) -> None:
+    def broken(platform: Platform, series_ref: str, *, at: datetime, cause: str) -> None:
+        raise RuntimeError(f"{platform} {series_ref} {at} {cause}")
+
+    news = {
+        "event": "meeting.deleted",
+        "event_ts": int(NOW.timestamp() * 1000),
+        "payload": {"account_id": "A", "object": {"id": 81000000001}},
+    }
+    body = raw(news)
+    client = Client(replace(hooks.receivers, changed=broken))
+    assert client.post("/webhooks/zoom", data=body, headers=sign(body)).status_code == 204
+    assert hooks.rows("notification") == [1]
+
+
 def calendar_item(**changes: Any) -> dict[str, Any]:
     return {
         "subscriptionId": "sub-9",

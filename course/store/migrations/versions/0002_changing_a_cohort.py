@@ -41,6 +41,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_former_series_cohort_id"), "former_series", ["cohort_id"])
     op.create_table(
+        "former_invitation",
+        sa.Column("carer_id", sa.String(length=32), nullable=False),
+        sa.Column("invitation_ref", sa.String(length=255), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["carer_id"], ["carer.id"], name=op.f("fk_former_invitation_carer_id")
+        ),
+        sa.PrimaryKeyConstraint("carer_id", "invitation_ref", name=op.f("pk_former_invitation")),
+    )
+    op.create_table(
         "mail",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("cohort_id", sa.String(length=32), nullable=False),
