@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -24,6 +24,7 @@ from flask import Flask
 import logs
 from course.model import Platform, Rule
 from course.store.database import Database, open_sealed
+from gateway import Gateway
 from integration import durable
 from integration.alignment import Alignment
 from integration.enrolment import Enrolment
@@ -47,9 +48,12 @@ from web.join import create_join_page
 from web.problems import Problem, install_problems
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
-from webhooks.routes import PREFIX, Receivers
+from webhooks.routes import Receivers
 from webhooks.teams_content import make_certificate
 
+# Requests for people's pages and Graph's notifications wait for different things: one kind never
+# takes the threads of the other.
+PAGE_THREADS, HOOK_THREADS = 64, 16
 PLATFORM_HOSTS = (
     "zoom.us",
     "zoomgov.com",
@@ -136,6 +140,7 @@ class Service:
 
     flask: Flask
     receivers: Receivers
+    gateway: Gateway
     database: Database
     inbox: Inbox
     scheduling: Scheduling
@@ -143,17 +148,6 @@ class Service:
     chores: Mapping[str, Callable[[], int]]
     started: list[datetime]
     clock: Callable[[], datetime]
-
-    @property
-    def wsgi(self) -> Callable[..., Any]:
-        """What the HTTP server calls: the receivers of webhooks, and Flask for everything else."""
-
-        def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-            if environ["PATH_INFO"].startswith(PREFIX):
-                return self.receivers(environ, start_response)
-            return self.flask(environ, start_response)
-
-        return call
 
     def start(self) -> None:
         """Migrate, start the workflow engine, take up what was left."""
@@ -284,8 +278,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         teams_reader=teams_reader,
         wake=Housekeeping.wake,
         changed=scheduling.series_changed,
-        counted=metrics.notifications,
+        counted=metrics,
         clock=clock,
+        threads=ThreadPoolExecutor(HOOK_THREADS, thread_name_prefix="hook"),
     )
     flask.register_blueprint(
         create_health(
@@ -293,6 +288,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             metrics=metrics,
             ready=lambda: bool(started),
             configured=list(providers),
+            clock=clock,
         )
     )
     chores = {
@@ -303,11 +299,14 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             database=database, providers=providers, callbacks=callbacks, clock=clock
         ).keep,
         "fetch records": reconciliation.reconcile_due,
-        **({"read waiting": lambda: teams_reader.read_waiting(inbox)} if teams_reader else {}),
+        **({"read waiting": teams_reader.read_waiting} if teams_reader else {}),
     }
     return Service(
         flask=flask,
         receivers=receivers,
+        gateway=Gateway(
+            receivers, flask, ThreadPoolExecutor(PAGE_THREADS, thread_name_prefix="page")
+        ),
         database=database,
         inbox=inbox,
         scheduling=scheduling,

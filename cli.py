@@ -87,7 +87,7 @@ def _serve_beside_stand_ins(settings: Settings, *, host: str, port: int) -> None
 
 def _serve(settings: Settings, *, host: str, port: int, notice: str = "") -> None:
     from app import create_app
-    from server import serve as serve_wsgi
+    from server import serve as serve_http
 
     try:
         service = create_app(settings, clock=_now, notice=notice)
@@ -96,7 +96,7 @@ def _serve(settings: Settings, *, host: str, port: int, notice: str = "") -> Non
     service.start()
     try:
         click.echo(f"Circle listens on http://{host}:{port}", err=True)
-        serve_wsgi(service.wsgi, host=host, port=port)
+        serve_http(service.gateway, host=host, port=port)
     finally:
         service.stop()
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from app import build_providers, load_certificate
 from course.model import CohortState, Platform
-from course.store import cohorts, evidence, mailboxes, watches
+from course.store import cohorts, mailboxes, notifications, watches
 from course.store.cipher import UnreadableField
 from course.store.database import STORAGE_TROUBLE, Database, open_sealed
 from integration.provider import ProviderError
@@ -47,7 +47,7 @@ def _database(database: Database) -> Iterator[Finding]:
     try:
         with database.read() as connection:
             found, _ = cohorts.page_of_cohorts(connection, limit=1, offset=0)
-            counts = evidence.count_notifications(connection)
+            counts = notifications.count_open(connection)
     except UnreadableField as e:
         yield Finding("encryption", False, str(e))
         return
@@ -87,8 +87,8 @@ def _zoom_validation(settings: Settings, database: Database, now: datetime) -> I
     if settings.zoom is None:
         return
     with database.read() as connection:
-        last = evidence.last_received(connection, Platform.ZOOM, "endpoint.url_validation")
-        any_last = evidence.last_received(connection, Platform.ZOOM)
+        last = notifications.last_validation(connection)
+        any_last = notifications.last_received(connection, Platform.ZOOM)
     if last is None:
         yield Finding(
             "zoom webhooks",

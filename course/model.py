@@ -144,7 +144,8 @@ class Participant:
 
     `invitation_ref`: the platform's id of a personal invitation (strongest evidence of who it is).
     `account_ref`: the platform's id of a signed-in account or guest. `stable_account` says that
-    this id is the same on every visit, so that it may be remembered.
+    this id is the same on every visit, so that it may be remembered. `note`: what the platform
+    added in its own words, such as why they left; nothing is ever decided by it.
     """
 
     display_name: str = ""
@@ -153,6 +154,7 @@ class Participant:
     account_ref: str | None = None
     stable_account: bool = False
     role: Role = Role.ATTENDEE
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +164,9 @@ class ParticipantEvent:
     `series_ref` or `instance_ref` may be missing, never both (except for the join page, which is
     known by `carer_id`). `instance_ref` is one held meeting where the platform names it.
     `connection_ref` is one device's stay. `seat_ref` is the platform's second name for a
-    connection, under which some media reports speak of it.
+    connection, under which some media reports speak of it. A notification that tells just this
+    fact is kept as this fact: `told_as` is then the platform's name for it; of others the
+    `notification_id` is kept. `received_at`: when it was told to us.
     """
 
     key: str
@@ -180,6 +184,8 @@ class ParticipantEvent:
     level: Level | None = None
     carer_id: str | None = None
     notification_id: str | None = None
+    told_as: str | None = None
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -260,4 +260,9 @@ def _event_json(event: ParticipantEvent, zone: ZoneInfo) -> dict[str, Any]:
         "source": event.source.value,
         "display_name": event.participant.display_name if event.participant else None,
         "notification": event.notification_id,
+        "told_as": event.told_as,
+        "received_at": event.received_at.astimezone(zone).isoformat()
+        if event.received_at
+        else None,
+        "note": event.participant.note if event.participant else "",
     }

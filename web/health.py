@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from flask import Blueprint, Response, jsonify
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from course.model import CohortState, Platform
-from course.store import cohorts, evidence
+from course.store import cohorts, notifications
 from course.store.database import STORAGE_TROUBLE, Database
 from web.access import open_door
 
@@ -37,10 +38,27 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
             registry=self.registry,
         )
+        self.latency = Histogram(
+            "circle_webhook_seconds",
+            "From a verified delivery's body to its answer, which is after its commit",
+            ["platform"],
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3),
+            registry=self.registry,
+        )
         self.stored = Gauge(
-            "circle_notifications_stored",
-            "Stored notifications by state",
+            "circle_notifications_open",
+            "Stored notifications that are not done: waiting, parked, quarantined, dropped",
             ["state"],
+            registry=self.registry,
+        )
+        self.oldest = Gauge(
+            "circle_oldest_waiting_seconds",
+            "Age of the oldest notification that is stored but not read yet; 0 when there is none",
+            registry=self.registry,
+        )
+        self.validated = Gauge(
+            "circle_zoom_validation_timestamp_seconds",
+            "When Zoom last validated our address; it should every 72 hours",
             registry=self.registry,
         )
         self.last = Gauge(
@@ -55,11 +73,27 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._counts = {kind: self.deliveries.labels(kind=kind) for kind in ("new", "repeated")}
+        self._latency = {p: self.latency.labels(platform=p.value) for p in Platform}
+        self._outcomes: dict[tuple[Platform, str], Counter] = {}
+
     def committed(self, new: int, repeated: int) -> None:
         """Count one commit of the inbox."""
-        self.deliveries.labels(kind="new").inc(new)
-        self.deliveries.labels(kind="repeated").inc(repeated)
+        self._counts["new"].inc(new)
+        self._counts["repeated"].inc(repeated)
         self.commits.observe(new + repeated)
+
+    def outcome(self, platform: Platform, outcome: str, count: int = 1) -> None:
+        """Count what became of deliveries."""
+        found = self._outcomes.get((platform, outcome))
+        if found is None:
+            found = self.notifications.labels(platform=platform.value, outcome=outcome)
+            self._outcomes[platform, outcome] = found
+        found.inc(count)
+
+    def answered(self, platform: Platform, seconds: float) -> None:
+        """Note how long an answer took."""
+        self._latency[platform].observe(seconds)
 
 
 def create_health(
@@ -68,6 +102,7 @@ def create_health(
     metrics: Metrics,
     ready: Callable[[], bool],
     configured: Sequence[Platform],
+    clock: Callable[[], datetime],
 ) -> Blueprint:
     """`/readyz` and `/metrics`; neither names a person or a cohort."""
     routes = Blueprint("health", __name__)
@@ -78,7 +113,7 @@ def create_health(
         reasons = [] if ready() else ["The service is still starting."]
         try:
             with database.read() as connection:
-                evidence.count_notifications(connection)
+                notifications.count_open(connection)
         except STORAGE_TROUBLE:
             reasons.append("The database does not answer. Check DATABASE_URL and the disk.")
         answer = jsonify(
@@ -93,11 +128,16 @@ def create_health(
     @open_door
     def prometheus() -> Response:
         with database.read() as connection:
-            for state, count in evidence.count_notifications(connection).items():
-                metrics.stored.labels(state=state).set(count)
+            counts = notifications.count_open(connection)
+            for state in notifications.OPEN:
+                metrics.stored.labels(state=state).set(counts.get(state, 0))
+            oldest = notifications.oldest_waiting(connection)
+            metrics.oldest.set((clock() - oldest).total_seconds() if oldest else 0)
             for platform in configured:
-                if at := evidence.last_received(connection, platform):
+                if at := notifications.last_received(connection, platform):
                     metrics.last.labels(platform=platform.value).set(at.timestamp())
+            if at := notifications.last_validation(connection):
+                metrics.validated.set(at.timestamp())
             waiting = cohorts.cohorts_in_state(connection, CohortState.NEEDS_ATTENTION)
             metrics.attention.set(len(waiting))
         return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)

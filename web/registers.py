@@ -10,7 +10,7 @@ from flask import Response, jsonify
 
 from course.model import Carer, Cohort, Verdict
 from course.reports import build_report, explain, report_json, report_rows, roster
-from course.store import access, cohorts, evidence
+from course.store import access, cohorts, evidence, notifications
 from integration.provider import ProviderError
 from web.access import Caller
 from web.cohort_view import known_cohort
@@ -121,7 +121,7 @@ def add_registers(api: Operations, *, close_register: Callable[[str, int, str], 
             raise Problem(404, "No such week or carer")
         ids = {e["notification"] for e in explained["events"]} - {None}
         with database.read() as connection:
-            stored = evidence.notifications_of(connection, ids)
+            stored = notifications.notifications_of(connection, ids)
         explained["notifications"] = [
             {
                 "id": n.id,
@@ -130,6 +130,11 @@ def add_registers(api: Operations, *, close_register: Callable[[str, int, str], 
                 "body": json.loads(n.body) if n.body else None,
             }
             for n in stored
+        ] + [
+            # A notification that told just one fact was kept as that fact.
+            {"id": e["key"], "kind": e["told_as"], "received_at": e["received_at"], "body": e}
+            for e in explained["events"]
+            if e["told_as"]
         ]
         note(caller, "evidence.view", f"{cohort_id}/{week}/{query.carer}")
         return jsonify(explained)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,34 +20,36 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from course.model import Platform
-from course.store import evidence, mailboxes, watches
+from course.store import mailboxes, notifications, watches
 from course.store import series as series_store
-from course.store.database import Database
-from course.store.evidence import Notification
+from course.store.database import STORAGE_TROUBLE, Database
+from course.store.evidence import save_events
+from course.store.notifications import Notification
 from course.store.watches import StoredWatch
 from integration.provider import ProviderError
 from webhooks import teams, zoom
-from webhooks.inbox import Delivery, Inbox
+from webhooks.inbox import Delivery
 from webhooks.rejected import Malformed, Rejected
 from webhooks.teams_content import UnknownCertificate, open_content
 from webhooks.teams_tokens import UnknownKey, verify_tokens
 
+# Once a minute: keys that are away for two days are not coming back by themselves.
+MOST_ATTEMPTS = 2_880
 LARGEST_KEPT = 16_384  # characters of a body that could not be read
 
 log = structlog.get_logger(__name__)
 
 
 def _hash(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def quarantined(platform: Platform, body: bytes, *, reason: str, received_at: datetime) -> Delivery:
     """A delivery that is the platform's own and yet not readable: kept for a person to look at."""
     return Delivery(
         notification=Notification(
-            id=uuid.uuid4().hex,
+            id=hashlib.sha256(body).hexdigest()[:32],
             platform=platform,
-            delivery_key=hashlib.sha256(body).hexdigest(),
             received_at=received_at,
             kind="unreadable",
             body=body.decode(errors="replace")[:LARGEST_KEPT],
@@ -66,7 +67,7 @@ class ZoomReader:
     account_id: str
     sent_direction: str
 
-    def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> str:
+    def verify(self, headers: zoom.Headers, body: bytes, *, now: datetime) -> str:
         """The secret that proves the bytes to be Zoom's. Raises `webhooks.rejected.Rejected`."""
         return zoom.verify(headers, body, secrets=self.secrets, now=now)
 
@@ -85,10 +86,11 @@ class ZoomReader:
             parsed.account_ref.encode(), self.account_id.encode()
         ):
             return None
+        if parsed.kept is None:
+            return Delivery(notification=None, events=parsed.events)
         notification = Notification(
-            id=uuid.uuid4().hex,
+            id=parsed.delivery_key,
             platform=Platform.ZOOM,
-            delivery_key=parsed.delivery_key,
             received_at=received_at,
             kind=parsed.event_name,
             body=parsed.kept,
@@ -99,8 +101,10 @@ class ZoomReader:
         )
         return Delivery(
             notification=notification,
-            events=tuple(replace(e, notification_id=notification.id) for e in parsed.events),
-            changed_at=parsed.changed_at,
+            events=parsed.events,
+            changed=(parsed.series_ref, parsed.changed_at)
+            if parsed.changed_at is not None and parsed.series_ref is not None
+            else None,
         )
 
 
@@ -201,34 +205,66 @@ class TeamsReader:
             )
         return True
 
-    def read_waiting(self, inbox: Inbox) -> int:
-        """Read the stored items whose keys were missing; how many could be read now."""
+    def read_waiting(self) -> int:
+        """Read the stored items whose keys were missing; how many could be read now.
+
+        An item that cannot be read again and again is parked: it is kept, it is shown to staff,
+        and it no longer stands before the others.
+        """
         with self._database.read() as connection:
-            waiting = evidence.waiting_notifications(connection)
+            waiting = notifications.waiting_notifications(connection)
         done = 0
         for notification in waiting:
-            kept = json.loads(notification.body)
             try:
-                delivery = self._read_item(
-                    kept["item"], kept["tokens"], received_at=notification.received_at
-                )
-            except _Dropped as e:
-                self._settle(notification, state="dropped", reason=str(e))
-                continue
-            if delivery.notification.state == "waiting":
-                continue
-            # Under its own key, beside the row that waited: the facts carry their own keys.
-            opened = replace(
-                delivery.notification, delivery_key=_hash("opened", notification.delivery_key)
-            )
-            inbox.accept([Delivery(notification=opened, events=delivery.events)])
-            self._settle(notification, state="done", reason="read later")
-            done += 1
+                done += self._read_again(notification)
+            except STORAGE_TROUBLE:
+                raise
+            except Exception as e:
+                log.exception("notification_not_read", kind=type(e).__name__)
+                self._tried(notification, type(e).__name__)
         return done
 
-    def _settle(self, notification: Notification, *, state: str, reason: str) -> None:
+    def _read_again(self, notification: Notification) -> bool:
+        kept = json.loads(notification.body or "{}")
+        try:
+            delivery = self._read_item(
+                kept["item"], kept["tokens"], received_at=notification.received_at
+            )
+        except _Dropped as e:
+            self._settle(notification, state="dropped", reason=str(e), body=None)
+            return False
+        found = delivery.notification
+        if found is None or found.state == "waiting":
+            self._tried(notification, found.reason if found else None)
+            return False
         with self._database.write() as connection:
-            evidence.settle_notification(connection, notification.id, state=state, reason=reason)
+            save_events(
+                connection,
+                [replace(event, notification_id=notification.id) for event in delivery.events],
+            )
+            notifications.settle_notification(
+                connection, notification.id, state=found.state, reason=found.reason, body=found.body
+            )
+        return True
+
+    def _tried(self, notification: Notification, reason: str | None) -> None:
+        last = notification.attempts + 1 >= MOST_ATTEMPTS
+        self._settle(
+            notification,
+            state="parked" if last else "waiting",
+            reason=reason,
+            body=notification.body,
+        )
+        if last:
+            log.error("notification_parked", notification=notification.id, reason=reason)
+
+    def _settle(
+        self, notification: Notification, *, state: str, reason: str | None, body: str | None
+    ) -> None:
+        with self._database.write() as connection:
+            notifications.settle_notification(
+                connection, notification.id, state=state, reason=reason, body=body
+            )
 
     def _read_item(
         self, item: Mapping[str, Any], tokens: Sequence[str], *, received_at: datetime
@@ -241,9 +277,8 @@ class TeamsReader:
             raise _Dropped("no_content")
         key = _hash(watch.id, str(encrypted.get("dataSignature")), str(encrypted.get("data")))
         notification = Notification(
-            id=uuid.uuid4().hex,
+            id=key,
             platform=Platform.TEAMS,
-            delivery_key=key,
             received_at=received_at,
             kind="meetingCallEvents",
             body="",
@@ -300,15 +335,14 @@ class TeamsReader:
         moment = int(received_at.timestamp()) // 30
         return Delivery(
             notification=Notification(
-                id=uuid.uuid4().hex,
+                id=_hash("calendar", event_ref, str(moment)),
                 platform=Platform.TEAMS,
-                delivery_key=_hash("calendar", event_ref, str(moment)),
                 received_at=received_at,
                 kind="calendar event",
                 body=json.dumps({"changeType": str(item.get("changeType"))[:40]}),
                 series_ref=event_ref,
             ),
-            changed_at=received_at,
+            changed=(event_ref, received_at),
         )
 
     def _believe(self, tokens: Sequence[str], *, now: datetime) -> None:

@@ -1,23 +1,26 @@
 """Notifications stored once, before the answer; concurrent deliveries share a commit.
 
 One writer thread takes whatever is waiting and commits it together, because the whole country
-joins at 10:00 and a disk confirms only so many commits a second. `accept` returns only after the
-commit (SQLite `synchronous=FULL`, PostgreSQL `synchronous_commit=on`) that holds its delivery.
+joins at 10:00 and a disk confirms only so many commits a second. `stored` and `accept` return
+only after the commit (SQLite `synchronous=FULL`, PostgreSQL `synchronous_commit=on`) that holds
+their delivery.
 """
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
 from course.model import ParticipantEvent
-from course.store.database import Database
-from course.store.evidence import Notification, save_events, save_notifications
+from course.store.database import STORAGE_TROUBLE, Database
+from course.store.notifications import Encoded, EvidenceJournal, Notification
+from webhooks.patience import Patience
 
 PATIENCE = 2.5  # seconds; Zoom waits 3 s for an answer
 BATCH = 512
@@ -33,19 +36,42 @@ class NotStored(Exception):
 class Delivery:
     """A notification and the facts read from it, stored in one transaction.
 
-    `changed_at`: when somebody changed the series on the platform, where that is the news.
+    `notification` is None when the delivery tells just one fact, which is then all that is kept.
+    `changed`: the series that somebody changed on the platform and when, where that is the news.
     """
 
-    notification: Notification
+    notification: Notification | None
     events: tuple[ParticipantEvent, ...] = ()
-    changed_at: datetime | None = None
+    changed: tuple[str, datetime] | None = None
 
 
 @dataclass(slots=True)
 class _Waiting:
-    deliveries: Sequence[Delivery]
-    done: threading.Event = field(default_factory=threading.Event)
+    """Somebody who waits for a commit: a thread for `done`, or a coroutine for `future`."""
+
+    rows: list[Encoded]
+    done: threading.Event | None = None
+    future: asyncio.Future[None] | None = None
     error: Exception | None = None
+
+    def tell(self) -> None:
+        """Say in the event loop how it went. Who has given up meanwhile is told nothing."""
+        if self.future is not None and not self.future.done():
+            if self.error is None:
+                self.future.set_result(None)
+            else:
+                self.future.set_exception(_refused(self.error))
+
+    def give_up(self) -> None:
+        """Say in the event loop that it took too long."""
+        if self.future is not None and not self.future.done():
+            self.future.set_exception(NotStored("the database did not confirm in time"))
+
+
+def _refused(cause: Exception) -> NotStored:
+    refused = NotStored("the database refused")
+    refused.__cause__ = cause
+    return refused
 
 
 class Inbox:
@@ -56,24 +82,43 @@ class Inbox:
     ) -> None:
         """`committed` hears of every commit: how many deliveries were new, how many repeated."""
         self._database = database
+        self._journal = EvidenceJournal(database)
         self._committed = committed
+        self._patience = Patience(PATIENCE)
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, daemon=True, name="inbox writer")
         self._writer.start()
 
-    def accept(self, deliveries: Sequence[Delivery]) -> None:
-        """Store them, or find them stored. Returns after the commit. Raises `NotStored`."""
-        waiting = _Waiting(deliveries)
+    async def stored(self, delivery: Delivery) -> None:
+        """Store it, or find it stored. Returns after the commit. Raises `NotStored`."""
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[None] = loop.create_future()
+        waiting = _Waiting(self._rows([delivery]), future=told)
         self._queue.put(waiting)
-        if not waiting.done.wait(PATIENCE):
+        wait = self._patience.begin(waiting.give_up)
+        try:
+            await told
+        finally:
+            wait.over = True
+
+    def accept(self, deliveries: Sequence[Delivery]) -> None:
+        """The same for a thread that can wait."""
+        done = threading.Event()
+        waiting = _Waiting(self._rows(deliveries), done=done)
+        self._queue.put(waiting)
+        if not done.wait(PATIENCE):
             raise NotStored("the database did not confirm in time")
         if waiting.error is not None:
-            raise NotStored("the database refused") from waiting.error
+            raise _refused(waiting.error)
 
     def close(self) -> None:
         """Store what is waiting and stop."""
         self._queue.put(None)
         self._writer.join(timeout=5)
+
+    def _rows(self, deliveries: Sequence[Delivery]) -> list[Encoded]:
+        """Encoded by whoever brings them: the one writer has enough to do."""
+        return [self._journal.encode(d.notification, d.events) for d in deliveries]
 
     def _write(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -94,18 +139,35 @@ class Inbox:
     def _commit(self, batch: list[_Waiting]) -> None:
         """Store a batch and wake everybody in it, whatever happens: this thread must not die."""
         try:
-            deliveries = [d for waiting in batch for d in waiting.deliveries]
-            with self._database.write() as connection:
-                new = save_notifications(connection, [d.notification for d in deliveries])
-                save_events(connection, [event for d in deliveries for event in d.events])
-            self._committed(new, len(deliveries) - new)
+            rows = [row for waiting in batch for row in waiting.rows]
+            new = self._journal.store(self._database, rows)
+            self._committed(new, len(rows) - new)
         except Exception as e:
-            if len(batch) > 1:
+            if len(batch) > 1 and not isinstance(e, STORAGE_TROUBLE):
                 for waiting in batch:  # one bad delivery must not take the others with it
                     self._commit([waiting])
                 return
-            batch[0].error = e
-        for waiting in batch:
+            for waiting in batch:
+                waiting.error = e
+            log.warning("deliveries_not_stored", count=len(batch), kind=type(e).__name__)
+        _wake(batch)
+
+
+def _wake(batch: list[_Waiting]) -> None:
+    """Tell everybody; those who wait in one event loop with a single call to it."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+    for waiting in batch:
+        if waiting.done is not None:
             waiting.done.set()
-            if waiting.error is not None:
-                log.warning("delivery_not_stored", kind=type(waiting.error).__name__)
+        elif waiting.future is not None:
+            loops.setdefault(waiting.future.get_loop(), []).append(waiting)
+    for loop, told in loops.items():
+        try:
+            loop.call_soon_threadsafe(_tell, told)
+        except RuntimeError:  # the loop has ended, and nobody waits in it any more
+            log.info("nobody_waits", count=len(told))
+
+
+def _tell(waiting: list[_Waiting]) -> None:
+    for one in waiting:
+        one.tell()

@@ -21,6 +21,9 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_READER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+
+
 def _depth(body: bytes) -> int:
     """How deep brackets nest, without parsing: the parser itself would run out of stack."""
     deepest = depth = 0
@@ -48,9 +51,10 @@ def read_object(body: bytes) -> dict[str, Any]:
     if body.count(b"[") + body.count(b"{") > DEEPEST and _depth(body) > DEEPEST:
         raise Malformed("nested too deep")
     try:
-        found = json.loads(
-            body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates
-        )
+        text = body.decode("utf-8")
+        if text.startswith("\ufeff"):
+            raise Malformed("a byte order mark")
+        found = _READER.decode(text)
     except UnicodeDecodeError as e:
         raise Malformed("not UTF-8") from e
     except (ValueError, RecursionError) as e:

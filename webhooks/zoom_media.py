@@ -82,6 +82,7 @@ def media_events(
     instance_ref: str | None,
     told_at: datetime,
     sent_direction: str,
+    notification_id: str,
 ) -> tuple[ParticipantEvent, ...]:
     """The observations of one notification, neighbouring minutes of one level joined together."""
     seat = _seat(participant)
@@ -104,6 +105,7 @@ def media_events(
             instance_ref=instance_ref,
             seat_ref=seat,
             level=level,
+            notification_id=notification_id,
         )
 
     if name == "meeting.participant_qos":

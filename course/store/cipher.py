@@ -17,6 +17,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+NONCE = 12  # bytes
+
 
 class UnreadableField(Exception):
     """A stored field cannot be opened with any key at hand: an encryption key is missing."""
@@ -34,12 +36,24 @@ class Cipher:
             raise ValueError("at least one encryption key is needed")
         self._newest = _key_id(keys[0])
         self._keys = {_key_id(key): AESGCM(key) for key in keys}
+        self._seal_with = self._keys[self._newest]
+        self._nonces: list[bytes] = []
 
     def seal(self, text: str) -> str:
         """The text, encrypted and authenticated."""
-        nonce = os.urandom(12)
-        sealed = nonce + self._keys[self._newest].encrypt(nonce, text.encode(), None)
+        nonce = self._nonce()
+        sealed = nonce + self._seal_with.encrypt(nonce, text.encode(), None)
         return f"v1.{self._newest}.{base64.urlsafe_b64encode(sealed).decode()}"
+
+    def _nonce(self) -> bytes:
+        """Random bytes, used once. Asked of the kernel by the thousand: a call of its own for
+        each would give the interpreter away in the middle of every delivery."""
+        while True:
+            try:
+                return self._nonces.pop()
+            except IndexError:
+                fresh = os.urandom(NONCE * 1024)
+                self._nonces += [fresh[n : n + NONCE] for n in range(0, len(fresh), NONCE)]
 
     def open(self, sealed: str) -> str:
         """The text again; raises `UnreadableField` when its key is missing or it was changed."""

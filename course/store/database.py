@@ -74,8 +74,12 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that is committed on leaving and rolled back on any error."""
+    def write(self, *, single: bool = False) -> Iterator[Connection]:
+        """A transaction that is committed on leaving and rolled back on any error.
+
+        `single`: there will be one statement, which is a transaction of its own where the
+        database can do that: one hand-over to it and back instead of three.
+        """
         if not self.is_sqlite:
             with self.engine.begin() as connection:
                 yield connection
@@ -83,7 +87,8 @@ class Database:
         if not self._line.acquire(timeout=BUSY / 1000):
             raise Busy("write", None, TimeoutError("other writers are before us"))
         try:
-            with self.engine.begin() as connection:
+            connection = self.engine.connect().execution_options(circle_single=single)
+            with connection, connection.begin():
                 yield connection
         finally:
             self._line.release()
@@ -130,8 +135,10 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        readonly = connection.get_execution_options().get("circle_readonly", False)
-        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        if not options.get("circle_single", False):
+            readonly = options.get("circle_readonly", False)
+            connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:

@@ -1,13 +1,22 @@
-"""Notifications, participant events, corrections, links and registers: what verdicts rest on."""
+"""Participant events, corrections, links and registers: what verdicts rest on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, union, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    and_,
+    insert,
+    or_,
+    select,
+    union,
+    update,
+)
 
 from course.model import (
     Cohort,
@@ -28,111 +37,33 @@ from course.model import (
 )
 from course.store import tables
 from course.store.database import insert_new
-from course.store.journal import append_new
+from course.store.journal import journal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
-    """One HTTP delivery as received, minimised. `state`: `done`, `waiting` or `quarantined`.
-
-    `waiting`: stored, but not read yet (a key or a certificate is missing); tried again later.
-    """
-
-    id: str
-    platform: Platform
-    delivery_key: str
-    received_at: datetime
-    kind: str
-    body: str
-    series_ref: str | None = None
-    instance_ref: str | None = None
-    state: str = "done"
-    reason: str | None = None
-    attempts: int = 0
-
-
-def save_notifications(connection: Connection, notifications: Sequence[Notification]) -> int:
-    """Store each once; how many were new."""
-    rows = [
-        {name: getattr(n, name) for name in _COLUMNS} | {"platform": n.platform.value}
-        for n in notifications
-    ]
-    return append_new(connection, tables.notification, rows)
-
-
-_COLUMNS = tuple(Notification.__dataclass_fields__)
-
-
-def waiting_notifications(connection: Connection, *, limit: int = 100) -> list[Notification]:
-    """The stored notifications that could not be read yet, the oldest first."""
-    table = tables.notification
-    rows = connection.execute(
-        select(table).where(table.c.state == "waiting").order_by(table.c.received_at).limit(limit)
-    ).mappings()
-    return [Notification(**{**row, "platform": Platform(row["platform"])}) for row in rows]
-
-
-def settle_notification(
-    connection: Connection, notification_id: str, *, state: str, reason: str | None = None
-) -> None:
-    """Note what became of a waiting notification."""
-    table = tables.notification
-    connection.execute(
-        update(table)
-        .where(table.c.id == notification_id)
-        .values(state=state, reason=reason, attempts=table.c.attempts + 1)
+def event_values(event: ParticipantEvent) -> tuple[Any, ...]:
+    """In the order of the table's columns."""
+    seen = event.participant
+    return (
+        *(event.key, event.platform.value, event.series_ref, event.instance_ref),
+        *(event.kind.value, event.occurred_at, event.until_at, event.source.value),
+        *(event.instance_started_at, event.connection_ref, event.seat_ref),
+        event.level.value if event.level else None,
+        *(event.carer_id, event.notification_id, event.told_as, event.received_at),
+        _seen(seen) if seen else None,
     )
 
 
-def notifications_of(connection: Connection, ids: Iterable[str]) -> list[Notification]:
-    """The stored deliveries with those ids, in the order in which they came."""
-    table = tables.notification
-    rows = connection.execute(
-        select(table).where(table.c.id.in_(list(ids))).order_by(table.c.received_at, table.c.id)
-    ).mappings()
-    return [Notification(**{**row, "platform": Platform(row["platform"])}) for row in rows]
+def _seen(seen: Participant) -> dict[str, Any]:
+    """What is known of whoever was seen; what is not known takes no room."""
+    found = {name: value for name in _TEXTS if (value := getattr(seen, name))}
+    if seen.stable_account:
+        found["stable_account"] = True
+    if seen.role is not Role.ATTENDEE:
+        found["role"] = seen.role.value
+    return found
 
 
-def count_notifications(connection: Connection) -> dict[str, int]:
-    """How many notifications are in each state."""
-    table = tables.notification
-    rows = connection.execute(select(table.c.state, func.count()).group_by(table.c.state))
-    return {row[0]: row[1] for row in rows}
-
-
-def last_received(
-    connection: Connection, platform: Platform, kind: str | None = None
-) -> datetime | None:
-    """When the last verified notification of a platform (of one kind) came in."""
-    table = tables.notification
-    query = select(func.max(table.c.received_at)).where(
-        table.c.platform == platform.value, table.c.state != "quarantined"
-    )
-    return connection.execute(query if kind is None else query.where(table.c.kind == kind)).scalar()
-
-
-def _event_row(event: ParticipantEvent) -> dict[str, Any]:
-    return {
-        "key": event.key,
-        "platform": event.platform.value,
-        "series_ref": event.series_ref,
-        "instance_ref": event.instance_ref,
-        "kind": event.kind.value,
-        "occurred_at": event.occurred_at,
-        "until_at": event.until_at,
-        "source": event.source.value,
-        "instance_started_at": event.instance_started_at,
-        "connection_ref": event.connection_ref,
-        "seat_ref": event.seat_ref,
-        "level": event.level.value if event.level else None,
-        "carer_id": event.carer_id,
-        "notification_id": event.notification_id,
-        "participant": _participant_row(event.participant) if event.participant else None,
-    }
-
-
-def _participant_row(seen: Participant) -> dict[str, Any]:
-    return {name: getattr(seen, name) for name in Participant.__dataclass_fields__}
+_TEXTS = ("display_name", "email", "invitation_ref", "account_ref", "note")
 
 
 def _event(row: RowMapping) -> ParticipantEvent:
@@ -144,14 +75,17 @@ def _event(row: RowMapping) -> ParticipantEvent:
             "kind": EventKind(row["kind"]),
             "source": Source(row["source"]),
             "level": Level(row["level"]) if row["level"] else None,
-            "participant": Participant(**{**seen, "role": Role(seen["role"])}) if seen else None,
+            "participant": None
+            if seen is None
+            else Participant(**{**seen, "role": Role(seen.get("role", Role.ATTENDEE))}),
         }
     )
 
 
 def save_events(connection: Connection, events: Sequence[ParticipantEvent]) -> int:
     """Store the facts that are not there yet; how many were new."""
-    return append_new(connection, tables.participant_event, [_event_row(e) for e in events])
+    facts = journal(tables.participant_event, connection.dialect)
+    return facts.append(connection, [facts.encode(event_values(event)) for event in events])
 
 
 def read_evidence(connection: Connection, cohort: Cohort) -> Evidence:

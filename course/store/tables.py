@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from course.store.types import Sealed, SealedJson, UtcDateTime
@@ -37,6 +38,12 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of some rows only."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
 
 cohort = Table(
     "cohort",
@@ -202,21 +209,22 @@ mailbox_watch = Table(
     Column("problem", Text),
 )
 
+# Arrives in rushes: as few indexes as can be, and none that is written in random order but the key.
 notification = Table(
     "notification",
     metadata,
     Column("id", String(32), primary_key=True),
     Column("platform", String(16), nullable=False),
-    Column("delivery_key", String(64), nullable=False),
-    Column("received_at", UtcDateTime, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False, index=True),
     Column("kind", Text, nullable=False),
     Column("series_ref", Text),
     Column("instance_ref", Text),
-    Column("state", String(16), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
     Column("reason", Text),
     Column("attempts", Integer, nullable=False),
-    Column("body", Sealed, nullable=False),
-    UniqueConstraint("platform", "delivery_key"),
+    Column("body", Sealed),
+    _partial("ix_notification_open", "state", "received_at", where="state <> 'done'"),
+    _partial("ix_notification_validation", "received_at", where="kind = 'endpoint.url_validation'"),
 )
 
 participant_event = Table(
@@ -234,11 +242,18 @@ participant_event = Table(
     Column("connection_ref", Text),
     Column("seat_ref", Text),
     Column("level", String(16)),
-    Column("carer_id", String(32), index=True),
+    Column("carer_id", String(32)),
     Column("notification_id", String(32)),
+    Column("told_as", Text),
+    Column("received_at", UtcDateTime),
     Column("participant", SealedJson),
     Index("ix_participant_event_series", "platform", "series_ref"),
-    Index("ix_participant_event_instance", "platform", "instance_ref"),
+    # Some media reports name only the instance, and only the join page names a carer.
+    _partial(
+        "ix_participant_event_instance", "platform", "instance_ref", where="series_ref IS NULL"
+    ),
+    _partial("ix_participant_event_carer_id", "carer_id", where="carer_id IS NOT NULL"),
+    _partial("ix_participant_event_received_at", "received_at", where="received_at IS NOT NULL"),
 )
 
 correction = Table(
@@ -275,6 +290,8 @@ register = Table(
     Column("closed_at", UtcDateTime),
     Column("record_fetched_at", UtcDateTime),
     Column("record_complete", Boolean, nullable=False),
+    Column("record_digest", String(32)),
+    Column("resync_at", UtcDateTime),
     Column("problem", Text),
     Column("verdicts", SealedJson),
 )

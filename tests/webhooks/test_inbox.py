@@ -9,9 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from course.model import EventKind, ParticipantEvent, Platform, Source
-from course.store import evidence
 from course.store.database import Database
-from course.store.evidence import Notification
+from course.store.notifications import Notification
 from tests.factories import NOW
 from webhooks.inbox import Delivery, Inbox, NotStored
 
@@ -21,7 +20,6 @@ def make_delivery(number: int) -> Delivery:
         notification=Notification(
             id=f"n{number}",
             platform=Platform.ZOOM,
-            delivery_key=f"d{number}",
             received_at=NOW,
             kind="meeting.participant_joined",
             body="{}",
@@ -56,8 +54,7 @@ def test_a_repeat_is_a_success_and_changes_nothing(database: Database) -> None:
     commits: list[tuple[int, int]] = []
     inbox = Inbox(database, committed=lambda new, old: commits.append((new, old)))
     inbox.accept([make_delivery(1)])
-    again = make_delivery(1)
-    inbox.accept([replace(again, notification=replace(again.notification, id="n9"))])
+    inbox.accept([make_delivery(1)])
     assert commits == [(1, 0), (0, 1)]
     assert count(database, "notification") == 1
     inbox.close()
@@ -79,7 +76,7 @@ def test_concurrent_deliveries_are_all_stored(database: Database) -> None:
 def test_one_bad_delivery_does_not_take_the_others_with_it(database: Database) -> None:
     inbox = Inbox(database)
     bad = make_delivery(2)
-    bad = replace(bad, notification=replace(bad.notification, body=None))  # type: ignore[arg-type]
+    bad = replace(bad, notification=replace(bad.notification, kind=None))  # type: ignore[type-var]
     outcomes: dict[int, str] = {}
 
     def accept(number: int, delivery: Delivery) -> None:
@@ -107,6 +104,5 @@ def test_a_locked_database_is_an_error_in_time_and_not_a_success(database: Datab
         connection.execute(text("UPDATE cohort SET version = 1"))
         with pytest.raises(NotStored):
             inbox.accept([make_delivery(1)])
-    with database.read() as connection:
-        assert evidence.count_notifications(connection) in ({}, {"done": 1})
+    assert count(database, "notification") in (0, 1)
     inbox.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import text
 from werkzeug.test import Client
 
@@ -26,8 +26,10 @@ from integration.provider import ProviderError
 from sandbox.graph_encryption import encrypt
 from tests.factories import make_cohort
 from tests.fakes import FakeClock
+from tests.webhooks.bridge import over
 from tests.webhooks.test_teams import CLIENT, KEY, TENANT, guest, roster, token
 from tests.webhooks.test_zoom import SECRET, joined, raw, sign
+from web.health import Metrics
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
 from webhooks.routes import Receivers
@@ -94,15 +96,15 @@ def hooks(database: Database) -> Iterator[Hooks]:
         assert cause
         changed.append((platform, series_ref, at))
 
-    counted = Counter("n", "n", ["platform", "outcome"], registry=CollectorRegistry())
     receivers = Receivers(
         inbox=inbox,
         zoom_reader=ZoomReader(secrets=[SECRET], account_id="A", sent_direction="output"),
         teams_reader=reader,
         wake=lambda: woken.append(True),
         changed=note_change,
-        counted=counted,
+        counted=Metrics(),
         clock=clock,
+        threads=ThreadPoolExecutor(2),
     )
     with database.write() as connection:
         cohorts.insert_cohort(
@@ -124,7 +126,9 @@ def hooks(database: Database) -> Iterator[Hooks]:
                 renewal_due_at=NOW + timedelta(days=1),
             ),
         )
-    yield Hooks(receivers, Client(receivers), database, inbox, reader, clock, keys, woken, changed)
+    yield Hooks(
+        receivers, Client(over(receivers)), database, inbox, reader, clock, keys, woken, changed
+    )
     inbox.close()
 
 
@@ -143,7 +147,7 @@ def item(**changes: Any) -> dict[str, Any]:
 def test_a_genuine_zoom_notification_is_stored_once_however_often_it_comes(hooks: Hooks) -> None:
     for _ in range(3):
         assert hooks.zoom(raw(joined())).status_code == 204
-    assert hooks.rows("notification") == [1]
+    assert hooks.rows("participant_event", "told_as") == ["meeting.participant_joined"]
     assert hooks.rows("participant_event") == [1]
 
 
@@ -252,11 +256,11 @@ def test_what_cannot_be_checked_yet_waits_and_is_read_later(hooks: Hooks) -> Non
     assert hooks.teams(item()).status_code == 202
     assert hooks.rows("notification", "state") == ["waiting"]
     assert hooks.rows("participant_event") == [0]
-    assert hooks.reader.read_waiting(hooks.inbox) == 0
+    assert hooks.reader.read_waiting() == 0
     hooks.keys["k1"] = key
-    assert hooks.reader.read_waiting(hooks.inbox) == 1
+    assert hooks.reader.read_waiting() == 1
     assert hooks.rows("participant_event") == [1]
-    assert hooks.reader.read_waiting(hooks.inbox) == 0
+    assert hooks.reader.read_waiting() == 0
 
 
 def test_an_item_that_overtakes_the_answer_to_our_own_create_is_taken(hooks: Hooks) -> None:
@@ -293,18 +297,18 @@ def test_a_batch_that_is_none_is_answered_and_forgotten(hooks: Hooks) -> None:
 
 def test_a_platform_that_is_not_configured_is_our_trouble_not_theirs(database: Database) -> None:
     inbox = Inbox(database)
-    counted = Counter("n", "n", ["platform", "outcome"], registry=CollectorRegistry())
     receivers = Receivers(
         inbox=inbox,
         zoom_reader=None,
         teams_reader=None,
         wake=lambda: None,
         changed=lambda *_, **__: None,
-        counted=counted,
+        counted=Metrics(),
         clock=lambda: NOW,
+        threads=ThreadPoolExecutor(2),
     )
     for path in ("/webhooks/zoom", "/webhooks/teams", "/webhooks/teams/lifecycle"):
-        assert Client(receivers).post(path, data=b"{}").status_code == 503
+        assert Client(over(receivers)).post(path, data=b"{}").status_code == 503
     inbox.close()
 
 
@@ -330,7 +334,7 @@ def test_what_is_stored_is_answered_so_though_nobody_can_look_at_the_change(hook
         "payload": {"account_id": "A", "object": {"id": 81000000001}},
     }
     body = raw(news)
-    client = Client(replace(hooks.receivers, changed=broken))
+    client = Client(over(replace(hooks.receivers, changed=broken)))
     assert client.post("/webhooks/zoom", data=body, headers=sign(body)).status_code == 204
     assert hooks.rows("notification") == [1]
 
@@ -392,6 +396,6 @@ def test_a_fault_of_our_own_shows_a_number_and_nothing_else(hooks: Hooks) -> Non
         raise RuntimeError("secret detail")
 
     receivers = replace(hooks.receivers, clock=broken)
-    answer = Client(receivers).post("/webhooks/zoom", data=b"{}")
+    answer = Client(over(receivers)).post("/webhooks/zoom", data=b"{}")
     assert answer.status_code == 500
     assert "secret detail" not in answer.text

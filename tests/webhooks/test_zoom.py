@@ -24,7 +24,7 @@ STAMP = str(int(NOW.timestamp()))
 def sign(body: bytes, *, stamp: str = STAMP, secret: str = SECRET) -> dict[str, str]:
     signed = b"v0:" + stamp.encode() + b":" + body
     digest = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
-    return {"X-Zm-Signature": f"v0={digest}", "X-Zm-Request-Timestamp": stamp}
+    return {"x-zm-signature": f"v0={digest}", "x-zm-request-timestamp": stamp}
 
 
 def joined(**changes: Any) -> dict[str, Any]:
@@ -75,25 +75,25 @@ def test_a_genuine_delivery_is_believed_byte_for_byte() -> None:
         check(sign(body), again)
 
 
-GOOD = sign(b"{}")["X-Zm-Signature"]
+GOOD = sign(b"{}")["x-zm-signature"]
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"X-Zm-Signature": ""},
-        {"X-Zm-Signature": GOOD.upper()},
-        {"X-Zm-Signature": GOOD.removeprefix("v0=")},
-        {"X-Zm-Signature": "v0=" + "g" * 64},
-        {"X-Zm-Signature": "v0=" + "0" * 64},
-        {"X-Zm-Signature": GOOD + "00"},
-        {"X-Zm-Signature": "v0=" + "é" * 64},
-        {"X-Zm-Request-Timestamp": ""},
-        {"X-Zm-Request-Timestamp": "soon"},
-        {"X-Zm-Request-Timestamp": "-1"},
-        {"X-Zm-Request-Timestamp": "9" * 400},
-        {"X-Zm-Request-Timestamp": "١٢٣"},
-        {"X-Zm-Request-Timestamp": f" {STAMP}"},
+        {"x-zm-signature": ""},
+        {"x-zm-signature": GOOD.upper()},
+        {"x-zm-signature": GOOD.removeprefix("v0=")},
+        {"x-zm-signature": "v0=" + "g" * 64},
+        {"x-zm-signature": "v0=" + "0" * 64},
+        {"x-zm-signature": GOOD + "00"},
+        {"x-zm-signature": "v0=" + "é" * 64},
+        {"x-zm-request-timestamp": ""},
+        {"x-zm-request-timestamp": "soon"},
+        {"x-zm-request-timestamp": "-1"},
+        {"x-zm-request-timestamp": "9" * 400},
+        {"x-zm-request-timestamp": "١٢٣"},
+        {"x-zm-request-timestamp": f" {STAMP}"},
     ],
 )
 def test_every_kind_of_forgery_is_refused_in_the_same_way(changes: dict[str, str]) -> None:
@@ -191,7 +191,7 @@ def test_the_same_fact_told_differently_is_the_same_fact() -> None:
 
 
 def test_nothing_personal_beyond_need_is_kept() -> None:
-    kept = parse(joined()).kept
+    kept = repr(parse(joined()))
     assert "203.0.113.9" not in kept
     assert "447700900123" not in kept
     assert "reg-1" in kept
@@ -317,5 +317,5 @@ def test_device_names_prove_a_device_and_pass_no_further() -> None:
     }
     found = parse(body)
     assert [(e.kind, e.level) for e in found.events] == [(EventKind.CAMERA, Level.DEVICE_PRESENT)]
-    assert "Some Camera" not in found.kept
-    assert "00:00:5E" not in found.kept
+    assert "Some Camera" not in repr(found)
+    assert "00:00:5E" not in repr(found)
