@@ -6,22 +6,18 @@ migrates the database, starts the engine and takes up what a stopped process lef
 
 from __future__ import annotations
 
-import hashlib
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from dbos import DBOS
 from flask import Flask
 
 import logs
+from certificates import load_certificates
 from course.model import Platform, Rule
 from course.store.database import Database, open_sealed
 from gateway import Gateway
@@ -33,7 +29,7 @@ from integration.housekeeping import Housekeeping
 from integration.mailboxes import MailboxWatches
 from integration.mailing import Mailing, SmtpPost
 from integration.pace import Pace, SharedPace
-from integration.provider import MeetingProvider
+from integration.provider import Certificate, MeetingProvider
 from integration.reconciliation import NotYet, Reconciliation
 from integration.scheduling import Scheduling
 from integration.subscriptions import Callbacks, Subscriptions
@@ -48,8 +44,8 @@ from web.join import create_join_page
 from web.problems import Problem, install_problems
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
+from webhooks.rereading import Reader, Rereader
 from webhooks.routes import Receivers
-from webhooks.teams_content import make_certificate
 
 # Requests for people's pages and Graph's notifications wait for different things: one kind never
 # takes the threads of the other.
@@ -94,47 +90,6 @@ def build_providers(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotificationCertificate:
-    """The certificate that Graph encrypts notifications to, and the key that opens them."""
-
-    ref: str
-    der: bytes
-    key: RSAPrivateKey
-
-
-def load_certificate(settings: Settings, clock: Callable[[], datetime]) -> NotificationCertificate:
-    """The certificate of the settings, or one made under `DATA_DIR` on first use."""
-    teams = settings.teams
-    certificate_path = teams.notification_certificate if teams else None
-    key_path = teams.notification_key if teams else None
-    if (certificate_path is None) != (key_path is None):
-        raise SettingsError(
-            "TEAMS_NOTIFICATION_CERTIFICATE and TEAMS_NOTIFICATION_KEY belong together: set both."
-        )
-    if certificate_path is None or key_path is None:
-        certificate_path = settings.data_dir / "teams-notification.crt"
-        key_path = settings.data_dir / "teams-notification.key"
-        if not (certificate_path.exists() and key_path.exists()):
-            _make_certificate(certificate_path, key_path, clock())
-    certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
-    key = load_pem_private_key(key_path.read_bytes(), password=None)
-    if not isinstance(key, RSAPrivateKey):
-        raise SettingsError("TEAMS_NOTIFICATION_KEY must be an RSA key of 2048 to 4096 bits.")
-    der = certificate.public_bytes(Encoding.DER)
-    return NotificationCertificate(
-        ref=f"circle-{hashlib.sha256(der).hexdigest()[:16]}", der=der, key=key
-    )
-
-
-def _make_certificate(certificate_path: Path, key_path: Path, now: datetime) -> None:
-    private_pem, certificate_pem = make_certificate(now)
-    key_path.parent.mkdir(parents=True, exist_ok=True)
-    key_path.touch(mode=0o600)
-    key_path.write_bytes(private_pem)
-    certificate_path.write_bytes(certificate_pem)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """The running parts of one process."""
 
@@ -145,6 +100,7 @@ class Service:
     inbox: Inbox
     scheduling: Scheduling
     pace: SharedPace
+    rereader: Rereader
     chores: Mapping[str, Callable[[], int]]
     started: list[datetime]
     clock: Callable[[], datetime]
@@ -153,6 +109,7 @@ class Service:
         """Migrate, start the workflow engine, take up what was left."""
         self.database.migrate()
         self.pace.start()
+        self.rereader.take_up_parked()
         DBOS.launch()
         self.scheduling.launch()
         Housekeeping.schedule(self.chores)
@@ -181,14 +138,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
     executor = f"circle-{socket.gethostname()}"
     pace = SharedPace(database, zoom_plan=settings.zoom_plan, holder=executor)
     providers = build_providers(settings, clock, pace=pace)
-    certificate = load_certificate(settings, clock)
+    certificates = load_certificates(settings, clock)
     durable.configure(database_url=_workflow_database(settings), executor_id=executor)
     callbacks = {
         Platform.TEAMS: Callbacks(
             notification_url=f"{settings.public_url}/webhooks/teams",
             lifecycle_url=f"{settings.public_url}/webhooks/teams/lifecycle",
-            certificate_der=certificate.der,
-            certificate_ref=certificate.ref,
+            certificate=Certificate(ref=certificates[0].ref, der=certificates[0].der),
         )
     }
     subscriptions = Subscriptions(
@@ -238,8 +194,14 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             audience=teams.client_id,
             tenant_id=teams.tenant_id,
             signing_keys=keys.current,
-            private_keys={certificate.ref: certificate.key},
+            private_keys={c.ref: c.key for c in certificates},
         )
+    readers: dict[Platform, Reader] = {}
+    if zoom_reader:
+        readers[Platform.ZOOM] = zoom_reader
+    if teams_reader:
+        readers[Platform.TEAMS] = teams_reader
+    rereader = Rereader(database, readers)
     started: list[datetime] = []
 
     def close_register(cohort_id: str, week: int, actor: str) -> None:
@@ -299,7 +261,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             database=database, providers=providers, callbacks=callbacks, clock=clock
         ).keep,
         "fetch records": reconciliation.reconcile_due,
-        **({"read waiting": teams_reader.read_waiting} if teams_reader else {}),
+        "read waiting": rereader.read_waiting,
     }
     return Service(
         flask=flask,
@@ -311,6 +273,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         inbox=inbox,
         scheduling=scheduling,
         pace=pace,
+        rereader=rereader,
         chores=chores,
         started=started,
         clock=clock,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from app import build_providers, load_certificate
+from app import build_providers
+from certificates import load_certificates
 from course.model import CohortState, Platform
 from course.store import cohorts, mailboxes, notifications, watches
 from course.store.cipher import UnreadableField
@@ -76,11 +77,17 @@ def _platforms(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Fi
             yield Finding(name, True, "our credentials are accepted")
     if settings.teams is not None:
         try:
-            ref = load_certificate(settings, clock).ref
-        except (SettingsError, OSError, ValueError) as e:
+            found = load_certificates(settings, clock)
+        except SettingsError as e:
             yield Finding("notification certificate", False, str(e))
         else:
-            yield Finding("notification certificate", True, ref)
+            newest = found[0]
+            yield Finding(
+                "notification certificate",
+                newest.until > clock(),
+                f"{newest.ref}, until {newest.until:%d %B %Y}"
+                + (f", and {len(found) - 1} older" if len(found) > 1 else ""),
+            )
 
 
 def _zoom_validation(settings: Settings, database: Database, now: datetime) -> Iterator[Finding]:

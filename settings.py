@@ -73,8 +73,8 @@ class TeamsSettings:
     login_url: str
     host: str
     jwks_url: str | None
-    notification_certificate: Path | None
-    notification_key: Path | None
+    notification_certificates: tuple[Path, ...]
+    notification_keys: tuple[Path, ...]
     engagements_version: str
     call_bot: bool
 
@@ -142,8 +142,8 @@ class Settings(BaseSettings):
     login_url: str = "https://login.microsoftonline.com"
     teams_host: str | None = None
     teams_jwks_url: str | None = None
-    teams_notification_certificate: Path | None = None
-    teams_notification_key: Path | None = None
+    teams_notification_certificate: Annotated[tuple[Path, ...], NoDecode] = ()
+    teams_notification_key: Annotated[tuple[Path, ...], NoDecode] = ()
     teams_engagements_version: str = Field(default="beta", pattern=r"^(beta|v1\.0)$")
     teams_call_bot: bool = False
 
@@ -162,7 +162,13 @@ class Settings(BaseSettings):
         """Arguments, then the environment, then files named by `X_FILE`, then `.env`."""
         return init_settings, env_settings, _FileSecrets(settings_cls), dotenv_settings
 
-    @field_validator("encryption_keys", "zoom_webhook_secrets", mode="before")
+    @field_validator(
+        "encryption_keys",
+        "zoom_webhook_secrets",
+        "teams_notification_certificate",
+        "teams_notification_key",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return (
@@ -284,8 +290,8 @@ class Settings(BaseSettings):
             login_url=self.login_url,
             host=self.teams_host or "",
             jwks_url=self.teams_jwks_url,
-            notification_certificate=self.teams_notification_certificate,
-            notification_key=self.teams_notification_key,
+            notification_certificates=self.teams_notification_certificate,
+            notification_keys=self.teams_notification_key,
             engagements_version=self.teams_engagements_version,
             call_bot=self.teams_call_bot,
         )

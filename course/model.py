@@ -319,12 +319,16 @@ class RegisterEntry:
     """What is stored about one session's register: whether and when the platform's record came.
 
     `record_complete`: the platform's own record was fetched and shows the session.
+    `record_digest`: what it showed when it was last fetched. `resync_at`: when it shall be fetched
+    again, because two readings have not agreed yet or notifications may have been lost.
     """
 
     week: int
     closed_at: datetime | None = None
     record_fetched_at: datetime | None = None
     record_complete: bool = False
+    record_digest: str | None = None
+    resync_at: datetime | None = None
     problem: str | None = None
 
 

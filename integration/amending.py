@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from course.model import Carer, Cohort, CohortState, Session, SessionState
 from course.programme import COURSE
-from course.store import access, changes, cohorts, evidence
+from course.store import access, changes, cohorts, registers
 from course.store import series as series_store
 from course.store.database import Database, Transaction
 
@@ -194,7 +194,7 @@ class Amending:
                 return None
             closed = [
                 entry.week
-                for entry in evidence.read_registers(connection, cohort_id)
+                for entry in registers.read_registers(connection, cohort_id)
                 if entry.closed_at is not None
             ]
             for session in skipped(cohort, week, closed_weeks=closed):

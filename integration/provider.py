@@ -122,6 +122,14 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What notifications are to be encrypted to: a public certificate (DER) and our name for it."""
+
+    ref: str
+    der: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchRequest:
     """What to subscribe to and where to. `client_state` is the shared secret of this watch."""
 
@@ -129,8 +137,7 @@ class WatchRequest:
     notification_url: str
     lifecycle_url: str
     client_state: str
-    certificate_der: bytes
-    certificate_ref: str
+    certificate: Certificate
     expires_at: datetime
 
 
@@ -230,8 +237,10 @@ class MeetingProvider(Protocol):
     ) -> Watch:
         """Subscribe to changes of the series in a mailbox, where the platform needs that."""
 
-    def renew_watch(self, watch_ref: str, expires_at: datetime) -> Watch:
-        """Prolong a subscription."""
+    def renew_watch(
+        self, watch_ref: str, expires_at: datetime, certificate: Certificate | None = None
+    ) -> Watch:
+        """Prolong a subscription; from now on encrypted to `certificate`, where one is given."""
 
     def stop_watch(self, watch_ref: str) -> None:
         """End a subscription. Already gone counts as done."""

@@ -6,6 +6,7 @@ same pure function of the evidence. Fetching twice, or late, changes nothing tha
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,13 +15,12 @@ import structlog
 
 from course.model import Cohort, Platform, RegisterEntry, RegisterState, Session, SessionState
 from course.reports import build_report, verdicts_json
-from course.store import access, cohorts, evidence
+from course.store import access, cohorts, evidence, registers
 from course.store import series as series_store
 from course.store.database import Database
-from integration.provider import MeetingProvider, ProviderError, Series
+from course.store.registers import WINDOW_AFTER, WINDOW_BEFORE
+from integration.provider import MeetingProvider, PlatformRecord, ProviderError, Series
 
-WINDOW_BEFORE = timedelta(minutes=30)
-WINDOW_AFTER = timedelta(minutes=120)
 # How long after a session's end its record is asked for again; it may come a day later.
 TRIES = tuple(timedelta(minutes=m) for m in (5, 10, 20, 40, 120, 360, 720, 1440, 2160, 2880))
 
@@ -73,12 +73,13 @@ class Reconciliation:
         """Fetch the records of sessions that ended lately; how many registers were closed.
 
         Asked for at growing intervals for 48 hours; after that the register says that a person
-        must look.
+        must look. A closed register's record is read once more, and again until two readings
+        agree: what changed makes a new version of the register.
         """
         now, closed = self._clock(), 0
         with self._database.read() as connection:
-            everything = cohorts.held_since(
-                connection, since=now - TRIES[-1] - MISSED_FOR, until=now
+            everything = registers.due_records(
+                connection, since=now - TRIES[-1] - MISSED_FOR, now=now
             )
         for cohort_id, week in everything:
             try:
@@ -95,12 +96,13 @@ class Reconciliation:
         age = now - session.ends_at
         last = entry.record_fetched_at - session.ends_at if entry.record_fetched_at else None
         due = [at for at in TRIES if at <= age and (last is None or at > last)]
-        if entry.closed_at is not None or not due:
+        wanted = entry.resync_at is not None and entry.resync_at <= now
+        if not wanted and (entry.closed_at is not None or not due):
             return False
         complete = self._fetch(cohort, session)
         if complete:
             self._close(cohort, session, complete=True, actor="reconciliation")
-        elif due[-1] == TRIES[-1]:
+        elif due and due[-1] == TRIES[-1]:
             self._note(
                 cohort_id,
                 week,
@@ -135,14 +137,18 @@ class Reconciliation:
         )
         with self._database.write() as connection:
             evidence.save_events(connection, record.events)
-            entry = evidence.read_register(connection, cohort.id, session.week)
-            evidence.save_register(
+            entry = registers.read_register(connection, cohort.id, session.week)
+            now, digest = self._clock(), _digest(record)
+            agreed = record.complete and digest == entry.record_digest
+            registers.save_register(
                 connection,
                 cohort.id,
                 replace(
                     entry,
-                    record_fetched_at=self._clock(),
+                    record_fetched_at=now,
                     record_complete=entry.record_complete or record.complete,
+                    record_digest=digest,
+                    resync_at=None if agreed else _next_try(session, now),
                     problem=None,
                 ),
             )
@@ -151,7 +157,8 @@ class Reconciliation:
     def _close(self, cohort: Cohort, session: Session, *, complete: bool, actor: str) -> None:
         now = self._clock()
         with self._database.write() as connection:
-            entry = evidence.read_register(connection, cohort.id, session.week)
+            entry = registers.read_register(connection, cohort.id, session.week)
+            first = entry.closed_at is None
             entry = replace(
                 entry,
                 closed_at=entry.closed_at or now,
@@ -159,20 +166,36 @@ class Reconciliation:
                 if complete or entry.record_complete
                 else "The platform's own record shows nobody; open verdicts need a person.",
             )
-            evidence.save_register(connection, cohort.id, entry)
+            registers.save_register(connection, cohort.id, entry)
             report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
-            evidence.save_register(
-                connection, cohort.id, entry, verdicts_json(report, week=session.week)
-            )
-            access.add_audit(
+            verdicts = verdicts_json(report, week=session.week)
+            registers.save_register(connection, cohort.id, entry, verdicts)
+            changed = registers.add_register_version(
                 connection,
-                actor=actor,
-                action="register.close",
-                subject=f"{cohort.id}/{session.week}",
+                cohort.id,
+                session.week,
+                verdicts=verdicts,
+                cause="closed" if first else "later evidence",
                 now=now,
             )
-        log.info("register_closed", cohort=cohort.id, week=session.week, complete=complete)
-        self._closed(cohort, session.week)
+            if first or changed:
+                access.add_audit(
+                    connection,
+                    actor=actor,
+                    action="register.close" if first else "register.change",
+                    subject=f"{cohort.id}/{session.week}",
+                    now=now,
+                )
+        log.info(
+            "register_closed",
+            cohort=cohort.id,
+            week=session.week,
+            complete=complete,
+            first=first,
+            changed=changed,
+        )
+        if first:
+            self._closed(cohort, session.week)
 
     def _state(self, cohort: Cohort, week: int, now: datetime) -> RegisterState:
         with self._database.read() as connection:
@@ -191,13 +214,24 @@ class Reconciliation:
 
     def _entry(self, cohort: Cohort, week: int) -> RegisterEntry:
         with self._database.read() as connection:
-            return evidence.read_register(connection, cohort.id, week)
+            return registers.read_register(connection, cohort.id, week)
 
     def _note(self, cohort_id: str, week: int, *, problem: str) -> None:
         with self._database.write() as connection:
-            entry = evidence.read_register(connection, cohort_id, week)
-            evidence.save_register(
+            entry = registers.read_register(connection, cohort_id, week)
+            registers.save_register(
                 connection,
                 cohort_id,
                 replace(entry, problem=problem, record_fetched_at=self._clock()),
             )
+
+
+def _digest(record: PlatformRecord) -> str:
+    """What a record shows, to see whether two readings agree."""
+    keys = "\n".join(sorted(event.key for event in record.events))
+    return hashlib.sha256(keys.encode()).hexdigest()[:32]
+
+
+def _next_try(session: Session, now: datetime) -> datetime | None:
+    """When to read the record again; None when two days have passed."""
+    return next((at for offset in TRIES if (at := session.ends_at + offset) > now), None)

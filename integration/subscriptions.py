@@ -13,13 +13,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+
 from course.model import Platform
-from course.store import cohorts, watches
+from course.store import cohorts, registers, watches
 from course.store import series as series_store
 from course.store.database import Database
 from course.store.watches import StoredWatch
-from integration.provider import MeetingProvider, ProviderError, Series, WatchRequest
+from integration.provider import (
+    Certificate,
+    MeetingProvider,
+    ProviderError,
+    Series,
+    WatchRequest,
+)
 
+log = structlog.get_logger(__name__)
 LIFE = timedelta(hours=71)  # Graph allows 4,320 minutes for what we watch
 AFTER_COURSE = timedelta(hours=48)  # late facts are still welcome for so long
 
@@ -30,8 +39,12 @@ class Callbacks:
 
     notification_url: str
     lifecycle_url: str
-    certificate_der: bytes
-    certificate_ref: str
+    certificate: Certificate
+
+    @property
+    def certificate_ref(self) -> str:
+        """The certificate's name."""
+        return self.certificate.ref
 
 
 def _due(now: datetime, expires_at: datetime) -> datetime:
@@ -83,8 +96,7 @@ class Subscriptions:
                     notification_url=callbacks.notification_url,
                     lifecycle_url=callbacks.lifecycle_url,
                     client_state=watch.client_state,
-                    certificate_der=callbacks.certificate_der,
-                    certificate_ref=callbacks.certificate_ref,
+                    certificate=callbacks.certificate,
                     expires_at=now + LIFE,
                 )
             )
@@ -111,7 +123,11 @@ class Subscriptions:
         with self._database.read() as connection:
             live = watches.live_watches(connection)
         for watch in live:
-            due = watch.renewal_due_at is None or now >= watch.renewal_due_at
+            due = (
+                watch.renewal_due_at is None
+                or now >= watch.renewal_due_at
+                or watch.certificate_ref != self._callbacks[watch.platform].certificate_ref
+            )
             if due and self._still_wanted(watch, now):
                 done += self._renew(watch, now)
         return done
@@ -138,10 +154,15 @@ class Subscriptions:
     def _renew(self, watch: StoredWatch, now: datetime) -> bool:
         if watch.watch_ref is None:
             return self._make_again(watch, now)
+        callbacks = self._callbacks[watch.platform]
+        changed = watch.certificate_ref != callbacks.certificate_ref
         try:
-            renewed = self._providers[watch.platform].renew_watch(watch.watch_ref, now + LIFE)
+            renewed = self._providers[watch.platform].renew_watch(
+                watch.watch_ref, now + LIFE, callbacks.certificate if changed else None
+            )
         except ProviderError as e:
             if e.gone:
+                self._want_records(watch, now)
                 return self._make_again(watch, now)
             with self._database.write() as connection:
                 watches.update_watch(connection, watch.id, problem=str(e))
@@ -152,9 +173,19 @@ class Subscriptions:
                 watch.id,
                 expires_at=renewed.expires_at,
                 renewal_due_at=_due(now, renewed.expires_at),
+                renewed_at=now,
+                certificate_ref=callbacks.certificate_ref,
                 problem=None,
             )
         return True
+
+    def _want_records(self, watch: StoredWatch, now: datetime) -> None:
+        """It died unseen: what was said meanwhile is in the platform's own record."""
+        with self._database.write() as connection:
+            weeks = registers.want_records(
+                connection, watch.cohort_id, since=watch.last_sure_at, until=now
+            )
+        log.warning("subscription_was_gone", cohort=watch.cohort_id, weeks=weeks)
 
     def _make_again(self, watch: StoredWatch, now: datetime) -> bool:
         with self._database.write() as connection:

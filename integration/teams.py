@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from course.model import Platform
 from integration.pace import Pace
 from integration.provider import (
+    Certificate,
     Invitation,
     Invitee,
     Occurrence,
@@ -320,9 +321,11 @@ class TeamsProvider:
             expires_at=expires_at,
         )
 
-    def renew_watch(self, watch_ref: str, expires_at: datetime) -> Watch:
+    def renew_watch(
+        self, watch_ref: str, expires_at: datetime, certificate: Certificate | None = None
+    ) -> Watch:
         """Prolong a subscription."""
-        return self._watches.renew(watch_ref, expires_at)
+        return self._watches.renew(watch_ref, expires_at, certificate)
 
     def stop_watch(self, watch_ref: str) -> None:
         """End a subscription."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from integration.provider import ProviderError, Watch, WatchRequest
+from integration.provider import Certificate, ProviderError, Watch, WatchRequest
 from integration.teams_client import GraphCalls
 from integration.teams_values import READ_MEETINGS, WRITE_CALENDAR, pages, utc, utc_instant
 
@@ -31,8 +31,7 @@ class Watches:
             "expirationDateTime": utc(request.expires_at),
             "clientState": request.client_state,
             "includeResourceData": True,
-            "encryptionCertificate": b64encode(request.certificate_der).decode(),
-            "encryptionCertificateId": request.certificate_ref,
+            **_encrypted_to(request.certificate),
             "latestSupportedTlsVersion": "v1_2",
         }
         try:
@@ -81,13 +80,16 @@ class Watches:
             self.stop(str(row.get("id")))
         return bool(ours)
 
-    def renew(self, watch_ref: str, expires_at: datetime) -> Watch:
+    def renew(self, watch_ref: str, expires_at: datetime, certificate: Certificate | None) -> Watch:
         """PATCH /subscriptions/{id}."""
         answer = self._graph.call(
             "PATCH",
             f"beta/subscriptions/{quote(watch_ref, safe='')}",
             needs=READ_MEETINGS,
-            body={"expirationDateTime": utc(expires_at)},
+            body={
+                "expirationDateTime": utc(expires_at),
+                **(_encrypted_to(certificate) if certificate else {}),
+            },
         )
         return _watch({"id": watch_ref, **answer.body}, expires_at)
 
@@ -100,6 +102,13 @@ class Watches:
         except ProviderError as e:
             if not e.gone:
                 raise
+
+
+def _encrypted_to(certificate: Certificate) -> dict[str, str]:
+    return {
+        "encryptionCertificate": b64encode(certificate.der).decode(),
+        "encryptionCertificateId": certificate.ref,
+    }
 
 
 def _resource(join_url: str) -> str:

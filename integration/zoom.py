@@ -18,6 +18,7 @@ from course.model import Platform
 from integration.http import Answer
 from integration.pace import Pace
 from integration.provider import (
+    Certificate,
     Invitation,
     Invitee,
     Occurrence,
@@ -295,9 +296,11 @@ class ZoomProvider:
         del mailbox_ref, notification_url, lifecycle_url, client_state, expires_at
         raise ProviderError("Zoom's webhooks are set up in its marketplace.", permanent=True)
 
-    def renew_watch(self, watch_ref: str, expires_at: datetime) -> Watch:
+    def renew_watch(
+        self, watch_ref: str, expires_at: datetime, certificate: Certificate | None = None
+    ) -> Watch:
         """Zoom needs no subscription per meeting."""
-        del watch_ref, expires_at
+        del watch_ref, expires_at, certificate
         raise ProviderError("Zoom's webhooks are set up in its marketplace.", permanent=True)
 
     def stop_watch(self, watch_ref: str) -> None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from course.model import Platform
 from integration.provider import (
+    Certificate,
     Invitation,
     Invitee,
     Occurrence,
@@ -52,6 +53,7 @@ class FakeProvider:
         self.plans: dict[str, SeriesPlan] = {}
         self.occurrences: dict[str, list[Occurrence]] = {}
         self.invited: dict[str, dict[str, Invitation]] = {}
+        self.encrypted_to: dict[str, str] = {}  # renewed with another certificate
         self.subscriptions: dict[str, WatchRequest] = {}
         self.calendars: dict[str, tuple[str, str]] = {}
         self.record = PlatformRecord(events=(), complete=False)
@@ -222,10 +224,14 @@ class FakeProvider:
         self.calendars[ref] = (mailbox_ref, client_state)
         return Watch(ref=ref, expires_at=expires_at)
 
-    def renew_watch(self, watch_ref: str, expires_at: datetime) -> Watch:
+    def renew_watch(
+        self, watch_ref: str, expires_at: datetime, certificate: Certificate | None = None
+    ) -> Watch:
         self._called("renew_watch")
         if watch_ref not in self.subscriptions and watch_ref not in self.calendars:
             raise ProviderError("The subscription is gone.", permanent=True, gone=True)
+        if certificate is not None:
+            self.encrypted_to[watch_ref] = certificate.ref
         return Watch(ref=watch_ref, expires_at=expires_at)
 
     def stop_watch(self, watch_ref: str) -> None:

@@ -20,21 +20,19 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from course.model import Platform
-from course.store import mailboxes, notifications, watches
+from course.store import mailboxes, registers, watches
 from course.store import series as series_store
 from course.store.database import STORAGE_TROUBLE, Database
-from course.store.evidence import save_events
 from course.store.notifications import Notification
 from course.store.watches import StoredWatch
 from integration.provider import ProviderError
 from webhooks import teams, zoom
 from webhooks.inbox import Delivery
 from webhooks.rejected import Malformed, Rejected
+from webhooks.rereading import Dropped
 from webhooks.teams_content import UnknownCertificate, open_content
 from webhooks.teams_tokens import UnknownKey, verify_tokens
 
-# Once a minute: keys that are away for two days are not coming back by themselves.
-MOST_ATTEMPTS = 2_880
 LARGEST_KEPT = 16_384  # characters of a body that could not be read
 
 log = structlog.get_logger(__name__)
@@ -42,6 +40,24 @@ log = structlog.get_logger(__name__)
 
 def _hash(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def parked(body: bytes, why: Exception, *, received_at: datetime) -> Delivery:
+    """A delivery of Zoom's that our reader fails on: kept whole, and read again later.
+
+    Zoom would repeat it three times and then forget it, and it would fail each time.
+    """
+    return Delivery(
+        notification=Notification(
+            id=hashlib.sha256(body).hexdigest()[:32],
+            platform=Platform.ZOOM,
+            received_at=received_at,
+            kind="not read yet",
+            body=body.decode(errors="surrogateescape"),
+            state="waiting",
+            reason=type(why).__name__,
+        )
+    )
 
 
 def quarantined(platform: Platform, body: bytes, *, reason: str, received_at: datetime) -> Delivery:
@@ -107,15 +123,39 @@ class ZoomReader:
             else None,
         )
 
+    def read_again(self, notification: Notification) -> Delivery:
+        """Read a stored delivery once more. Raises `Malformed` and `Dropped`."""
+        found = self.read(
+            (notification.body or "").encode(errors="surrogateescape"),
+            received_at=notification.received_at,
+        )
+        if found is None:
+            raise Dropped("other_account")
+        return found
+
+
+def _kept_whole(
+    item: Mapping[str, Any], tokens: Sequence[str], why: Exception, received_at: datetime
+) -> Delivery:
+    """An item to be read later, as it came."""
+    body = json.dumps({"item": item, "tokens": list(tokens)}, sort_keys=True)
+    return Delivery(
+        notification=Notification(
+            id=_hash("whole", json.dumps(item, sort_keys=True)),
+            platform=Platform.TEAMS,
+            received_at=received_at,
+            kind="meetingCallEvents",
+            body=body,
+            state="waiting",
+            reason=type(why).__name__,
+        )
+    )
+
 
 class SigningKeys(Protocol):
     """Key id to public key; may fetch them once. Raises `ProviderError`."""
 
     def __call__(self, *, unknown: str | None = None) -> Mapping[str, Any]: ...
-
-
-class _Dropped(Exception):
-    """The item is not to be believed or not ours; the text says why, for counting."""
 
 
 class TeamsReader:
@@ -143,22 +183,28 @@ class TeamsReader:
         for item in batch.items:
             try:
                 deliveries.append(self._read_item(item, batch.tokens, received_at=received_at))
-            except _Dropped as e:
+            except Dropped as e:
                 dropped.append(str(e))
+            except STORAGE_TROUBLE:
+                raise
+            except Exception as e:
+                # A fault of ours must not lose it, nor the others: it is kept and tried again.
+                log.exception("item_not_read", kind=type(e).__name__)
+                deliveries.append(_kept_whole(item, batch.tokens, e, received_at))
         return deliveries, dropped
 
     def watch_of(self, item: Mapping[str, Any]) -> StoredWatch:
-        """The subscription that an item belongs to. Raises `_Dropped` when it proves none."""
+        """The subscription that an item belongs to. Raises `Dropped` when it proves none."""
         client_state, ref = item.get("clientState"), item.get("subscriptionId")
         if not isinstance(client_state, str):
-            raise _Dropped("no_client_state")
+            raise Dropped("no_client_state")
         with self._database.read() as connection:
             watch = watches.find_watch(connection, client_state)
         if watch is None:
-            raise _Dropped("wrong_client_state")
+            raise Dropped("wrong_client_state")
         # Not confirmed yet: the item overtook the answer to our own create call.
         if watch.watch_ref is not None and watch.watch_ref != ref:
-            raise _Dropped("other_subscription")
+            raise Dropped("other_subscription")
         return watch
 
     def lifecycle(self, body: bytes, *, now: datetime) -> list[str]:
@@ -175,16 +221,25 @@ class TeamsReader:
                     kinds.append(kind)
                     continue
                 watch = self.watch_of(item)
-            except (_Dropped, Malformed):
+            except (Dropped, Malformed):
                 log.info("lifecycle_dropped")
                 continue
-            changes: dict[str, datetime | None] = {"renewal_due_at": now}
-            if kind == "subscriptionRemoved":
-                changes["watch_ref"] = None
-            with self._database.write() as connection:
-                watches.update_watch(connection, watch.id, **changes)
+            self._note_lifecycle(watch, kind, now)
             kinds.append(kind)
         return kinds
+
+    def _note_lifecycle(self, watch: StoredWatch, kind: str, now: datetime) -> None:
+        changes: dict[str, datetime | None] = {"renewal_due_at": now}
+        if kind == "subscriptionRemoved":
+            changes["watch_ref"] = None
+        with self._database.write() as connection:
+            watches.update_watch(connection, watch.id, **changes)
+            if kind in ("missed", "subscriptionRemoved"):
+                # Nobody says what was missed: the record tells of everything since it was sure.
+                weeks = registers.want_records(
+                    connection, watch.cohort_id, since=watch.last_sure_at, until=now
+                )
+                log.warning("notifications_lost", cohort=watch.cohort_id, kind=kind, weeks=weeks)
 
     def _calendar_renewal(self, item: Mapping[str, Any], kind: str) -> bool:
         """Whether that is said of a calendar's subscription; noted, and the chore sees to it."""
@@ -205,66 +260,10 @@ class TeamsReader:
             )
         return True
 
-    def read_waiting(self) -> int:
-        """Read the stored items whose keys were missing; how many could be read now.
-
-        An item that cannot be read again and again is parked: it is kept, it is shown to staff,
-        and it no longer stands before the others.
-        """
-        with self._database.read() as connection:
-            waiting = notifications.waiting_notifications(connection)
-        done = 0
-        for notification in waiting:
-            try:
-                done += self._read_again(notification)
-            except STORAGE_TROUBLE:
-                raise
-            except Exception as e:
-                log.exception("notification_not_read", kind=type(e).__name__)
-                self._tried(notification, type(e).__name__)
-        return done
-
-    def _read_again(self, notification: Notification) -> bool:
+    def read_again(self, notification: Notification) -> Delivery:
+        """Read a stored item once more. Raises `Dropped`."""
         kept = json.loads(notification.body or "{}")
-        try:
-            delivery = self._read_item(
-                kept["item"], kept["tokens"], received_at=notification.received_at
-            )
-        except _Dropped as e:
-            self._settle(notification, state="dropped", reason=str(e), body=None)
-            return False
-        found = delivery.notification
-        if found is None or found.state == "waiting":
-            self._tried(notification, found.reason if found else None)
-            return False
-        with self._database.write() as connection:
-            save_events(
-                connection,
-                [replace(event, notification_id=notification.id) for event in delivery.events],
-            )
-            notifications.settle_notification(
-                connection, notification.id, state=found.state, reason=found.reason, body=found.body
-            )
-        return True
-
-    def _tried(self, notification: Notification, reason: str | None) -> None:
-        last = notification.attempts + 1 >= MOST_ATTEMPTS
-        self._settle(
-            notification,
-            state="parked" if last else "waiting",
-            reason=reason,
-            body=notification.body,
-        )
-        if last:
-            log.error("notification_parked", notification=notification.id, reason=reason)
-
-    def _settle(
-        self, notification: Notification, *, state: str, reason: str | None, body: str | None
-    ) -> None:
-        with self._database.write() as connection:
-            notifications.settle_notification(
-                connection, notification.id, state=state, reason=reason, body=body
-            )
+        return self._read_item(kept["item"], kept["tokens"], received_at=notification.received_at)
 
     def _read_item(
         self, item: Mapping[str, Any], tokens: Sequence[str], *, received_at: datetime
@@ -274,7 +273,7 @@ class TeamsReader:
             return news
         watch = self.watch_of(item)
         if not isinstance(encrypted, Mapping):
-            raise _Dropped("no_content")
+            raise Dropped("no_content")
         key = _hash(watch.id, str(encrypted.get("dataSignature")), str(encrypted.get("data")))
         notification = Notification(
             id=key,
@@ -288,16 +287,10 @@ class TeamsReader:
             self._believe(tokens, now=received_at)
             resource = open_content(encrypted, private_keys=self._private_keys)
         except (UnknownKey, UnknownCertificate, ProviderError) as e:
-            return Delivery(
-                notification=replace(
-                    notification,
-                    state="waiting",
-                    reason=type(e).__name__,
-                    body=json.dumps({"item": item, "tokens": list(tokens)}),
-                )
-            )
+            whole = _kept_whole(item, tokens, e, received_at).notification
+            return Delivery(notification=replace(whole, id=key) if whole else None)
         except Rejected as e:
-            raise _Dropped(e.reason) from e
+            raise Dropped(e.reason) from e
         with self._database.read() as connection:
             stored = series_store.read_series(connection, watch.cohort_id, Platform.TEAMS)
         try:

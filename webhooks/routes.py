@@ -28,7 +28,7 @@ import structlog
 from course.model import Platform
 from course.store.database import STORAGE_TROUBLE
 from webhooks import teams
-from webhooks.evidence import TeamsReader, ZoomReader, quarantined
+from webhooks.evidence import TeamsReader, ZoomReader, parked, quarantined
 from webhooks.inbox import Delivery, Inbox, NotStored
 from webhooks.rejected import Malformed, Rejected
 
@@ -169,6 +169,11 @@ class Receivers:
                 quarantined(Platform.ZOOM, body, reason=str(e), received_at=now)
             )
             return _problem(400, "Signed by Zoom, but not readable")
+        except Exception as e:
+            log.exception("delivery_not_read", kind=type(e).__name__)
+            self.counted.outcome(Platform.ZOOM, "not_read_yet")
+            await self.inbox.stored(parked(body, e, received_at=now))
+            return STORED
         if delivery is None:
             self.counted.outcome(Platform.ZOOM, "other_account")
             return Answer(204)

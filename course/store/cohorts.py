@@ -365,27 +365,3 @@ def read_state(connection: Connection, cohort_id: str) -> CohortState | None:
         select(tables.cohort.c.state).where(tables.cohort.c.id == cohort_id)
     ).scalar()
     return CohortState(state) if state is not None else None
-
-
-def held_since(
-    connection: Connection, *, since: datetime, until: datetime
-) -> list[tuple[str, int]]:
-    """(cohort id, week) of sessions that ended in that span with an open register."""
-    session, register = tables.session, tables.register
-    rows = connection.execute(
-        select(session.c.cohort_id, session.c.week)
-        .join(tables.cohort, tables.cohort.c.id == session.c.cohort_id)
-        .outerjoin(
-            register,
-            and_(register.c.cohort_id == session.c.cohort_id, register.c.week == session.c.week),
-        )
-        .where(
-            session.c.ends_at > since,
-            session.c.ends_at <= until,
-            session.c.state == SessionState.SCHEDULED.value,
-            register.c.closed_at.is_(None),
-            tables.cohort.c.state != CohortState.CANCELLED.value,
-        )
-        .order_by(session.c.ends_at, session.c.cohort_id)
-    )
-    return [(row[0], row[1]) for row in rows]

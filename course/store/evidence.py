@@ -1,9 +1,8 @@
-"""Participant events, corrections, links and registers: what verdicts rest on."""
+"""Participant events, corrections and links: what verdicts rest on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +14,6 @@ from sqlalchemy import (
     or_,
     select,
     union,
-    update,
 )
 
 from course.model import (
@@ -29,15 +27,14 @@ from course.model import (
     Participant,
     ParticipantEvent,
     Platform,
-    RegisterEntry,
     Role,
     Session,
     Source,
     Verdict,
 )
 from course.store import tables
-from course.store.database import insert_new
 from course.store.journal import journal
+from course.store.registers import read_registers
 
 
 def event_values(event: ParticipantEvent) -> tuple[Any, ...]:
@@ -218,29 +215,6 @@ def _current_links(connection: Connection, cohort_id: str) -> tuple[Link, ...]:
     return tuple(current[ref] for ref in sorted(current))
 
 
-def read_registers(connection: Connection, cohort_id: str) -> list[RegisterEntry]:
-    """What is stored about each session's register."""
-    table = tables.register
-    rows = connection.execute(
-        select(
-            table.c.week,
-            table.c.closed_at,
-            table.c.record_fetched_at,
-            table.c.record_complete,
-            table.c.problem,
-        )
-        .where(table.c.cohort_id == cohort_id)
-        .order_by(table.c.week)
-    ).mappings()
-    return [RegisterEntry(**row) for row in rows]
-
-
-def read_register(connection: Connection, cohort_id: str, week: int) -> RegisterEntry:
-    """What is stored about one session's register; an empty entry when nothing is."""
-    found = [entry for entry in read_registers(connection, cohort_id) if entry.week == week]
-    return found[0] if found else RegisterEntry(week=week)
-
-
 def known_instances(connection: Connection, cohort: Cohort, session: Session) -> tuple[str, ...]:
     """The held instances that notifications named around a session."""
     table = tables.participant_event
@@ -258,22 +232,3 @@ def known_instances(connection: Connection, cohort: Cohort, session: Session) ->
         .order_by(table.c.instance_ref)
     )
     return tuple(rows.scalars())
-
-
-def save_register(
-    connection: Connection,
-    cohort_id: str,
-    entry: RegisterEntry,
-    verdicts: dict[str, Any] | None = None,
-) -> None:
-    """Store the state of a register; a closed one with its verdicts and the keys they rest on."""
-    table = tables.register
-    values = {**asdict(entry), "cohort_id": cohort_id}
-    if verdicts is not None:
-        values["verdicts"] = verdicts
-    if not insert_new(connection, table, [values]):
-        connection.execute(
-            update(table)
-            .where(table.c.cohort_id == cohort_id, table.c.week == entry.week)
-            .values(**values)
-        )

@@ -117,6 +117,14 @@ def settle_notification(
     )
 
 
+def unpark(connection: Connection) -> int:
+    """Let everything that was parked wait again; how many."""
+    table = tables.notification
+    return connection.execute(
+        update(table).where(table.c.state == "parked").values(state="waiting", attempts=0)
+    ).rowcount
+
+
 def notifications_of(connection: Connection, ids: Iterable[str]) -> list[Notification]:
     """The stored deliveries with those ids, in the order in which they came."""
     table = tables.notification

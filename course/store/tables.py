@@ -192,6 +192,7 @@ watch = Table(
     Column("made_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("renewal_due_at", UtcDateTime),
+    Column("renewed_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("problem", Text),
 )
@@ -294,6 +295,26 @@ register = Table(
     Column("resync_at", UtcDateTime),
     Column("problem", Text),
     Column("verdicts", SealedJson),
+)
+
+register_version = Table(
+    "register_version",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False),
+    Column("week", Integer, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("cause", String(32), nullable=False),
+    Column("verdicts", SealedJson, nullable=False),
+    Index("ix_register_version_register", "cohort_id", "week"),
+)
+
+deauthorization = Table(
+    "deauthorization",
+    metadata,
+    Column("platform", String(16), primary_key=True),
+    Column("connection", String(32), primary_key=True),
+    Column("said_at", UtcDateTime, nullable=False),
 )
 
 access_token = Table(

@@ -32,6 +32,12 @@ class StoredWatch:
     renewal_due_at: datetime | None = None
     ended_at: datetime | None = None
     problem: str | None = None
+    renewed_at: datetime | None = None
+
+    @property
+    def last_sure_at(self) -> datetime:
+        """When the platform last confirmed that it lives."""
+        return self.renewed_at or self.made_at
 
 
 def insert_watch(connection: Connection, watch: StoredWatch) -> None:

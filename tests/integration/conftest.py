@@ -25,7 +25,7 @@ from integration import durable
 from integration.alignment import Alignment
 from integration.enrolment import Enrolment
 from integration.holdings import Holdings
-from integration.provider import MeetingProvider
+from integration.provider import Certificate, MeetingProvider
 from integration.scheduling import Scheduling
 from integration.subscriptions import Callbacks, Subscriptions
 from tests.factories import NOW, make_new_cohort
@@ -120,8 +120,7 @@ def desk(
             Platform.TEAMS: Callbacks(
                 notification_url=notification_url,
                 lifecycle_url=f"{notification_url}/lifecycle",
-                certificate_der=_certificate(),
-                certificate_ref="certificate-1",
+                certificate=Certificate(ref="certificate-1", der=_certificate()),
             )
         },
         clock=clock,

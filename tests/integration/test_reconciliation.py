@@ -17,7 +17,7 @@ from course.model import (
     Verdict,
 )
 from course.reports import build_report
-from course.store import cohorts, evidence
+from course.store import cohorts, evidence, registers
 from course.store import series as series_store
 from course.store.database import Database
 from integration.provider import PlatformRecord, ProviderError
@@ -147,7 +147,7 @@ def test_after_two_days_without_a_record_a_person_is_asked(desk: Desk) -> None:
     desk.clock.now = FIRST + timedelta(minutes=30) + timedelta(hours=48)
     desk.reconciliation.reconcile_due()
     with desk.database.read() as connection:
-        entry = evidence.read_register(connection, "cohort-1", 1)
+        entry = registers.read_register(connection, "cohort-1", 1)
     assert entry.closed_at is None
     assert "A person must settle" in (entry.problem or "")
 

@@ -11,7 +11,7 @@ import pytest
 from course.model import Cohort, CohortState, Platform
 from course.store import cohorts, watches
 from integration.mailboxes import MailboxWatches
-from integration.provider import Occurrence, ProviderError
+from integration.provider import Certificate, Occurrence, ProviderError
 from integration.scheduling import NewCarer, NewHousehold, Refused
 from integration.subscriptions import Callbacks
 from tests.factories import make_cohort, make_new_cohort
@@ -207,8 +207,7 @@ def test_one_subscription_for_each_mailbox_hears_of_changes(office: Office) -> N
             Platform.TEAMS: Callbacks(
                 notification_url="https://circle.example/webhooks/teams",
                 lifecycle_url="https://circle.example/webhooks/teams/lifecycle",
-                certificate_der=b"",
-                certificate_ref="",
+                certificate=Certificate(ref="", der=b""),
             )
         },
         clock=office.clock,

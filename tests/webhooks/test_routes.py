@@ -32,6 +32,7 @@ from tests.webhooks.test_zoom import SECRET, joined, raw, sign
 from web.health import Metrics
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
+from webhooks.rereading import Rereader
 from webhooks.routes import Receivers
 from webhooks.teams_content import make_certificate
 
@@ -47,8 +48,8 @@ class Hooks:
     client: Client
     database: Database
     inbox: Inbox
-    reader: TeamsReader
     clock: FakeClock
+    rereader: Rereader
     keys: dict[str, Any] = field(default_factory=dict)
     woken: list[bool] = field(default_factory=list)
     changed: list[tuple[Platform, str, datetime]] = field(default_factory=list)
@@ -89,6 +90,7 @@ def hooks(database: Database) -> Iterator[Hooks]:
         signing_keys=signing_keys,
         private_keys={"c1": private},
     )
+    zoom_reader = ZoomReader(secrets=[SECRET], account_id="A", sent_direction="output")
     woken: list[bool] = []
     changed: list[tuple[Platform, str, datetime]] = []
 
@@ -98,7 +100,7 @@ def hooks(database: Database) -> Iterator[Hooks]:
 
     receivers = Receivers(
         inbox=inbox,
-        zoom_reader=ZoomReader(secrets=[SECRET], account_id="A", sent_direction="output"),
+        zoom_reader=zoom_reader,
         teams_reader=reader,
         wake=lambda: woken.append(True),
         changed=note_change,
@@ -127,7 +129,15 @@ def hooks(database: Database) -> Iterator[Hooks]:
             ),
         )
     yield Hooks(
-        receivers, Client(over(receivers)), database, inbox, reader, clock, keys, woken, changed
+        receivers,
+        Client(over(receivers)),
+        database,
+        inbox,
+        clock,
+        Rereader(database, {Platform.TEAMS: reader, Platform.ZOOM: zoom_reader}),
+        keys,
+        woken,
+        changed,
     )
     inbox.close()
 
@@ -256,11 +266,11 @@ def test_what_cannot_be_checked_yet_waits_and_is_read_later(hooks: Hooks) -> Non
     assert hooks.teams(item()).status_code == 202
     assert hooks.rows("notification", "state") == ["waiting"]
     assert hooks.rows("participant_event") == [0]
-    assert hooks.reader.read_waiting() == 0
+    assert hooks.rereader.read_waiting() == 0
     hooks.keys["k1"] = key
-    assert hooks.reader.read_waiting() == 1
+    assert hooks.rereader.read_waiting() == 1
     assert hooks.rows("participant_event") == [1]
-    assert hooks.reader.read_waiting() == 0
+    assert hooks.rereader.read_waiting() == 0
 
 
 def test_an_item_that_overtakes_the_answer_to_our_own_create_is_taken(hooks: Hooks) -> None:

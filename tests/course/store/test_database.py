@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select, text
 
 from course.model import EventKind, Participant, ParticipantEvent, Platform, Source
-from course.store import cohorts, evidence, idempotency, tables
+from course.store import cohorts, evidence, idempotency, registers, tables
 from course.store import series as series_store
 from course.store.cipher import Cipher, UnreadableField, secret_from_file
 from course.store.database import Database, insert_new
@@ -170,18 +170,22 @@ def test_sessions_that_ended_lately_are_due_until_their_register_is_closed(
     save_cohort(database)
     end = make_cohort().sessions[0].ends_at
     with database.read() as connection:
-        due = cohorts.held_since(
-            connection, since=end - timedelta(hours=1), until=end + timedelta(hours=1)
+        due = registers.due_records(
+            connection, since=end - timedelta(hours=1), now=end + timedelta(hours=1)
         )
     assert due == [("cohort-1", 1)]
     with database.write() as connection:
-        entry = evidence.read_register(connection, "cohort-1", 1)
+        entry = registers.read_register(connection, "cohort-1", 1)
         closed = type(entry)(week=1, closed_at=end, record_complete=True)
-        evidence.save_register(connection, "cohort-1", closed)
-        assert evidence.read_register(connection, "cohort-1", 1) == closed
-        assert not cohorts.held_since(
-            connection, since=end - timedelta(hours=1), until=end + timedelta(hours=1)
+        registers.save_register(connection, "cohort-1", closed)
+        assert registers.read_register(connection, "cohort-1", 1) == closed
+        assert not registers.due_records(
+            connection, since=end - timedelta(hours=1), now=end + timedelta(hours=1)
         )
+        assert registers.want_records(connection, "cohort-1", since=end, until=end) == [1]
+        again = registers.due_records(connection, since=end, now=end + timedelta(days=9))
+        assert again == [("cohort-1", 1)]
+        assert registers.read_register(connection, "cohort-1", 1).closed_at == end
 
 
 def test_rows_written_in_the_drivers_words_are_the_same_as_sqlalchemys(database: Database) -> None:

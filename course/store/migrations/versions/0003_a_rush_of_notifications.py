@@ -77,3 +77,25 @@ def upgrade() -> None:
     )
     op.add_column("register", sa.Column("resync_at", INSTANT, nullable=True))
     op.add_column("register", sa.Column("record_digest", sa.String(length=32), nullable=True))
+    op.add_column("watch", sa.Column("renewed_at", INSTANT, nullable=True))
+    op.create_table(
+        "register_version",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("cohort_id", sa.String(length=32), nullable=False),
+        sa.Column("week", sa.Integer(), nullable=False),
+        sa.Column("made_at", INSTANT, nullable=False),
+        sa.Column("cause", sa.String(length=32), nullable=False),
+        sa.Column("verdicts", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["cohort_id"], ["cohort.id"], name=op.f("fk_register_version_cohort_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_register_version")),
+    )
+    op.create_index("ix_register_version_register", "register_version", ["cohort_id", "week"])
+    op.create_table(
+        "deauthorization",
+        sa.Column("platform", sa.String(length=16), nullable=False),
+        sa.Column("connection", sa.String(length=32), nullable=False),
+        sa.Column("said_at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("platform", "connection", name=op.f("pk_deauthorization")),
+    )

@@ -1,0 +1,135 @@
+"""The registers: what is known of each session's record, and the verdicts when it was closed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, insert, or_, select, update
+
+from course.model import CohortState, RegisterEntry, SessionState
+from course.store import tables
+from course.store.database import insert_new
+
+# The platform's instances that count for a session overlap this much around it.
+WINDOW_BEFORE = timedelta(minutes=30)
+WINDOW_AFTER = timedelta(minutes=120)
+
+
+def read_registers(connection: Connection, cohort_id: str) -> list[RegisterEntry]:
+    """What is stored about each session's register."""
+    table = tables.register
+    rows = connection.execute(
+        select(*(table.c[name] for name in RegisterEntry.__dataclass_fields__))
+        .where(table.c.cohort_id == cohort_id)
+        .order_by(table.c.week)
+    ).mappings()
+    return [RegisterEntry(**row) for row in rows]
+
+
+def read_register(connection: Connection, cohort_id: str, week: int) -> RegisterEntry:
+    """What is stored about one session's register; an empty entry when nothing is."""
+    found = [entry for entry in read_registers(connection, cohort_id) if entry.week == week]
+    return found[0] if found else RegisterEntry(week=week)
+
+
+def save_register(
+    connection: Connection,
+    cohort_id: str,
+    entry: RegisterEntry,
+    verdicts: dict[str, Any] | None = None,
+) -> None:
+    """Store the state of a register; a closed one with its verdicts and the keys they rest on."""
+    table = tables.register
+    values = {**asdict(entry), "cohort_id": cohort_id}
+    if verdicts is not None:
+        values["verdicts"] = verdicts
+    if not insert_new(connection, table, [values]):
+        connection.execute(
+            update(table)
+            .where(table.c.cohort_id == cohort_id, table.c.week == entry.week)
+            .values(**values)
+        )
+
+
+def add_register_version(
+    connection: Connection,
+    cohort_id: str,
+    week: int,
+    *,
+    verdicts: dict[str, Any],
+    cause: str,
+    now: datetime,
+) -> bool:
+    """Keep the verdicts of a closed register beside the earlier ones; False if nothing changed."""
+    table = tables.register_version
+    last = connection.execute(
+        select(table.c.verdicts)
+        .where(table.c.cohort_id == cohort_id, table.c.week == week)
+        .order_by(table.c.id.desc())
+        .limit(1)
+    ).scalar()
+    if last == verdicts:
+        return False
+    connection.execute(
+        insert(table).values(
+            cohort_id=cohort_id, week=week, made_at=now, cause=cause, verdicts=verdicts
+        )
+    )
+    return True
+
+
+def due_records(connection: Connection, *, since: datetime, now: datetime) -> list[tuple[str, int]]:
+    """(cohort id, week) of sessions whose record may be due: those that ended since then with an
+    open register, and all whose record is wanted again."""
+    session, register = tables.session, tables.register
+    rows = connection.execute(
+        select(session.c.cohort_id, session.c.week)
+        .join(tables.cohort, tables.cohort.c.id == session.c.cohort_id)
+        .outerjoin(
+            register,
+            and_(register.c.cohort_id == session.c.cohort_id, register.c.week == session.c.week),
+        )
+        .where(
+            session.c.ends_at <= now,
+            session.c.state == SessionState.SCHEDULED.value,
+            or_(
+                and_(session.c.ends_at > since, register.c.closed_at.is_(None)),
+                register.c.resync_at <= now,
+            ),
+            tables.cohort.c.state != CohortState.CANCELLED.value,
+        )
+        .order_by(session.c.ends_at, session.c.cohort_id)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def want_records(
+    connection: Connection, cohort_id: str, *, since: datetime, until: datetime
+) -> list[int]:
+    """Notifications may have been lost in that span: ask the platform's record (again) of each
+    session that it touches. The weeks."""
+    session = tables.session
+    weeks = list(
+        connection.execute(
+            select(session.c.week)
+            .where(
+                session.c.cohort_id == cohort_id,
+                session.c.state == SessionState.SCHEDULED.value,
+                session.c.starts_at < until + WINDOW_BEFORE,
+                session.c.ends_at > since - WINDOW_AFTER,
+            )
+            .order_by(session.c.week)
+        ).scalars()
+    )
+    for week in weeks:
+        entry = read_register(connection, cohort_id, week)
+        values = {**asdict(entry), "cohort_id": cohort_id, "resync_at": until}
+        if not insert_new(connection, tables.register, [values]):
+            connection.execute(
+                update(tables.register)
+                .where(tables.register.c.cohort_id == cohort_id, tables.register.c.week == week)
+                .values(resync_at=until)
+            )
+    return weeks
