@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from dbos import DBOS
@@ -19,6 +19,7 @@ from flask import Flask
 import logs
 from certificates import load_certificates
 from course.model import Platform, Rule
+from course.store import notifications
 from course.store.database import Database, open_sealed
 from gateway import Gateway
 from integration import durable
@@ -29,7 +30,7 @@ from integration.housekeeping import Housekeeping
 from integration.mailboxes import MailboxWatches
 from integration.mailing import Mailing, SmtpPost
 from integration.pace import Pace, SharedPace
-from integration.provider import Certificate, MeetingProvider
+from integration.provider import Certificate, MeetingProvider, ProviderError
 from integration.reconciliation import NotYet, Reconciliation
 from integration.scheduling import Scheduling
 from integration.subscriptions import Callbacks, Subscriptions
@@ -44,6 +45,7 @@ from web.join import create_join_page
 from web.problems import Problem, install_problems
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
+from webhooks.recovery import Recovery
 from webhooks.rereading import Reader, Rereader
 from webhooks.routes import Receivers
 
@@ -60,9 +62,15 @@ PLATFORM_HOSTS = (
 
 
 def build_providers(
-    settings: Settings, clock: Callable[[], datetime], *, pace: Pace | None = None
+    settings: Settings,
+    clock: Callable[[], datetime],
+    *,
+    pace: Pace | None = None,
+    allowed: Callable[[], None] = lambda: None,
 ) -> dict[Platform, MeetingProvider]:
-    """The platforms that are configured. `pace` keeps the calls below their limits."""
+    """The platforms that are configured. `pace` keeps the calls below their limits; `allowed`
+    raises `ProviderError` when Zoom has said that it is done with us.
+    """
     providers: dict[Platform, MeetingProvider] = {}
     if zoom := settings.zoom:
         providers[Platform.ZOOM] = ZoomProvider(
@@ -71,8 +79,10 @@ def build_providers(
             client_secret=zoom.client_secret,
             api_url=zoom.api_url,
             oauth_url=zoom.oauth_url,
+            app_id=zoom.app_id,
             clock=clock,
             pace=pace,
+            allowed=allowed,
         )
     if teams := settings.teams:
         providers[Platform.TEAMS] = TeamsProvider(
@@ -137,7 +147,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         raise SettingsError(str(e)) from e
     executor = f"circle-{socket.gethostname()}"
     pace = SharedPace(database, zoom_plan=settings.zoom_plan, holder=executor)
-    providers = build_providers(settings, clock, pace=pace)
+    providers = build_providers(
+        settings, clock, pace=pace, allowed=lambda: _not_taken_out(database)
+    )
     certificates = load_certificates(settings, clock)
     durable.configure(database_url=_workflow_database(settings), executor_id=executor)
     callbacks = {
@@ -180,6 +192,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             secrets=zoom.webhook_secrets,
             account_id=zoom.account_id,
             sent_direction=zoom.sent_direction,
+            client_id=zoom.client_id,
         )
         if zoom
         else None
@@ -195,6 +208,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             tenant_id=teams.tenant_id,
             signing_keys=keys.current,
             private_keys={c.ref: c.key for c in certificates},
+            fetch_call_record=providers[Platform.TEAMS].fetch_call_record,
         )
     readers: dict[Platform, Reader] = {}
     if zoom_reader:
@@ -258,11 +272,24 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         "look for drift": scheduling.check_due,
         "renew subscriptions": subscriptions.renew_due,
         "watch calendars": MailboxWatches(
-            database=database, providers=providers, callbacks=callbacks, clock=clock
+            database=database,
+            providers=providers,
+            callbacks=callbacks,
+            clock=clock,
+            call_records=teams.call_records if teams else False,
         ).keep,
         "fetch records": reconciliation.reconcile_due,
         "read waiting": rereader.read_waiting,
+        "forget bodies": lambda: _prune(database, settings, clock()),
     }
+    if zoom_reader:
+        chores["recover deliveries"] = Recovery(
+            database=database,
+            provider=providers[Platform.ZOOM],
+            reader=zoom_reader,
+            inbox=inbox,
+            clock=clock,
+        ).recover
     return Service(
         flask=flask,
         receivers=receivers,
@@ -278,6 +305,26 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         started=started,
         clock=clock,
     )
+
+
+def _not_taken_out(database: Database) -> None:
+    """Nothing is asked of Zoom once it has said that our app was taken out of the account."""
+    with database.read() as connection:
+        since = notifications.flagged_since(connection, Platform.ZOOM)
+    if since is not None:
+        raise ProviderError(
+            f"Zoom says that our app was taken out of the account on {since:%d %B at %H:%M} UTC. "
+            "Install it again, then run: circle reconnect zoom",
+            permanent=True,
+        )
+
+
+def _prune(database: Database, settings: Settings, now: datetime) -> int:
+    """Forget what notifications said, once it is told as facts; a few thousand at a time."""
+    with database.write() as connection:
+        return notifications.prune_bodies(
+            connection, before=now - timedelta(days=settings.keep_notification_days)
+        )
 
 
 def _mailing(

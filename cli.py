@@ -368,6 +368,23 @@ def db_upgrade() -> None:
 
 
 @main.command()
+@click.argument("platform", type=click.Choice(["zoom"]))
+def reconnect(platform: str) -> None:
+    """Say that our app is in the account again, after the platform said it was taken out."""
+    from course.model import Platform
+    from course.store.notifications import settle_flags
+
+    database = _database(_settings())
+    with database.write() as connection:
+        settled = settle_flags(connection, Platform(platform))
+    click.echo(
+        f"{platform} is asked again from now on."
+        if settled
+        else f"{platform} has not said that our app was taken out; nothing to do."
+    )
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(*, as_json: bool) -> None:
     """Check settings, database, platforms and subscriptions; say what to do about each fault."""

@@ -53,6 +53,7 @@ def environment(
         "DATA_DIR": str(data_dir),
         "ZOOM_ACCOUNT_ID": config.zoom_account_id,
         "ZOOM_CLIENT_ID": config.zoom_client_id,
+        "ZOOM_APP_ID": config.zoom_app_id,
         "ZOOM_CLIENT_SECRET": config.zoom_client_secret,
         "ZOOM_WEBHOOK_SECRETS": config.zoom_webhook_secret,
         "ZOOM_API_URL": f"{config.base_url}/zoom/v2",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -14,9 +14,9 @@ from course.store.cipher import UnreadableField
 from course.store.database import STORAGE_TROUBLE, Database, open_sealed
 from integration.provider import ProviderError
 from settings import Settings, SettingsError
+from web.health_words import VALIDATION_OVERDUE
 
-# Zoom checks our address every 72 hours and disables it after six failures.
-VALIDATION_OVERDUE = timedelta(hours=80)
+CLOCKS_AGREE = timedelta(minutes=1)
 
 
 class Finding(NamedTuple):
@@ -38,7 +38,8 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
         *_database(database),
         *_platforms(settings, clock),
         *_zoom_validation(settings, database, clock()),
-        *_subscriptions(database, clock()),
+        *_subscriptions(settings, database, clock),
+        *_heard(settings, database),
         *_mail(settings),
         *_cohorts(database),
     ]
@@ -70,11 +71,23 @@ def _platforms(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Fi
             yield Finding(name, True, f"not configured (would need {', '.join(missing)})")
             continue
         try:
-            provider.check_access()
+            told_at = provider.check_access()
         except ProviderError as e:
             yield Finding(name, False, str(e))
-        else:
-            yield Finding(name, True, "our credentials are accepted")
+            continue
+        yield Finding(name, True, "our credentials are accepted")
+        if told_at is not None:
+            apart = abs(clock() - told_at)
+            yield Finding(
+                f"clock against {name}",
+                apart <= CLOCKS_AGREE,
+                f"{apart.total_seconds():.0f} seconds apart"
+                + (
+                    ""
+                    if apart <= CLOCKS_AGREE
+                    else ": signatures are refused when it grows; set this machine's clock (NTP)"
+                ),
+            )
     if settings.teams is not None:
         try:
             found = load_certificates(settings, clock)
@@ -114,21 +127,46 @@ def _zoom_validation(settings: Settings, database: Database, now: datetime) -> I
     )
 
 
-def _subscriptions(database: Database, now: datetime) -> Iterator[Finding]:
+def _subscriptions(
+    settings: Settings, database: Database, clock: Callable[[], datetime]
+) -> Iterator[Finding]:
+    """Ours beside the platform's own list: only what it knows of is alive."""
     with database.read() as connection:
-        live = watches.live_watches(connection)
-        calendars = mailboxes.all_mailbox_watches(connection)
-    for calendar in calendars:
-        if calendar.problem:
-            yield Finding(f"calendar of {calendar.mailbox_ref}", False, calendar.problem)
-    for watch in live:
-        alive = watch.watch_ref is not None and (watch.expires_at or now) > now
-        until = f"{watch.expires_at:%d %B %H:%M} UTC" if watch.expires_at else "nobody knows when"
-        yield Finding(
-            f"subscription of cohort {watch.cohort_id}",
-            alive and watch.problem is None,
-            watch.problem or (f"alive until {until}" if alive else "not alive; it is made again"),
-        )
+        ours = watches.live_watches(connection)
+        shared = mailboxes.all_mailbox_watches(connection)
+    providers = build_providers(settings, clock)
+    alive: dict[Platform, Mapping[str, datetime]] = {}
+    for platform, provider in providers.items():
+        if not provider.watches:
+            continue
+        try:
+            alive[platform] = provider.live_watches()
+        except ProviderError as e:
+            yield Finding(f"subscriptions on {platform.value}", False, str(e))
+    for calendar in shared:
+        known = alive.get(calendar.platform, {}).get(calendar.watch_ref or "")
+        yield _alive(f"subscription to {calendar.mailbox_ref}", known, calendar.problem)
+    for watch in ours:
+        known = alive.get(watch.platform, {}).get(watch.watch_ref or "")
+        yield _alive(f"subscription of cohort {watch.cohort_id}", known, watch.problem)
+
+
+def _alive(subject: str, until: datetime | None, problem: str | None) -> Finding:
+    says = f"alive until {until:%d %B %H:%M} UTC" if until else "not alive; it is made again"
+    return Finding(subject, until is not None and problem is None, problem or says)
+
+
+def _heard(settings: Settings, database: Database) -> Iterator[Finding]:
+    with database.read() as connection:
+        for name, missing in settings.missing().items():
+            if missing:
+                continue
+            last = notifications.last_received(connection, Platform(name))
+            yield Finding(
+                f"last heard of {name}",
+                True,
+                f"{last:%d %B %H:%M} UTC, verified" if last else "nothing yet",
+            )
 
 
 def _mail(settings: Settings) -> Iterator[Finding]:

@@ -58,6 +58,7 @@ class ZoomSettings:
     oauth_url: str
     host: str
     plan: str
+    app_id: str
     sent_direction: str
 
 
@@ -76,6 +77,7 @@ class TeamsSettings:
     notification_certificates: tuple[Path, ...]
     notification_keys: tuple[Path, ...]
     engagements_version: str
+    call_records: bool
     call_bot: bool
 
 
@@ -123,6 +125,7 @@ class Settings(BaseSettings):
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     timezone: str = "Europe/London"
     log_level: str = "INFO"
+    keep_notification_days: int = Field(default=30, ge=1)
 
     zoom_account_id: str | None = None
     zoom_client_id: str | None = None
@@ -131,6 +134,7 @@ class Settings(BaseSettings):
     zoom_api_url: str = "https://api.zoom.us/v2"
     zoom_oauth_url: str = "https://zoom.us/oauth/token"
     zoom_host: str | None = None
+    zoom_app_id: str | None = None
     zoom_plan: str = Field(default="pro", pattern="^(pro|business)$")
     qos_sent_direction: str = Field(default="output", pattern="^(input|output)$")
 
@@ -145,6 +149,7 @@ class Settings(BaseSettings):
     teams_notification_certificate: Annotated[tuple[Path, ...], NoDecode] = ()
     teams_notification_key: Annotated[tuple[Path, ...], NoDecode] = ()
     teams_engagements_version: str = Field(default="beta", pattern=r"^(beta|v1\.0)$")
+    teams_call_records: bool = True
     teams_call_bot: bool = False
 
     smtp_url: SecretStr | None = None
@@ -271,6 +276,7 @@ class Settings(BaseSettings):
             oauth_url=self.zoom_oauth_url,
             host=self.zoom_host or "",
             plan=self.zoom_plan,
+            app_id=self.zoom_app_id or "",
             sent_direction=self.qos_sent_direction,
         )
 
@@ -293,6 +299,7 @@ class Settings(BaseSettings):
             notification_certificates=self.teams_notification_certificate,
             notification_keys=self.teams_notification_key,
             engagements_version=self.teams_engagements_version,
+            call_records=self.teams_call_records,
             call_bot=self.teams_call_bot,
         )
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from course.intervals import Span, union
 from course.model import EventKind, Participant, ParticipantEvent, Source
 
 MEDIA = (EventKind.CAMERA, EventKind.MICROPHONE)
+MOVES = (EventKind.JOINED, EventKind.LEFT, EventKind.STAY)
+# How far the times of one stay may lie apart in two tellings.
+SAME_JOIN, SAME_LEAVE = timedelta(seconds=30), timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +74,39 @@ def build_connections(events: Iterable[ParticipantEvent]) -> tuple[Connection, .
         ):
             seats[event.seat_ref] = event.connection_ref
     for event in loose:
-        owner = seats.get(event.seat_ref or "")
+        owner = seats.get(event.seat_ref or "") or _same_stay(event, by_ref)
         if owner is not None:
             by_ref[owner].append(event)
     built = [_fold(ref, found) for ref, found in by_ref.items()]
     return tuple(sorted(built, key=lambda c: (c.began_at, c.ref)))
+
+
+def _same_stay(event: ParticipantEvent, by_ref: dict[str, list[ParticipantEvent]]) -> str | None:
+    """Whose stay a report without any name is about: the only one with just these times.
+
+    Reports of a call's media name nobody; a live connection is asked first, then the record's.
+    """
+    if event.seat_ref is not None or event.until_at is None:
+        return None
+    for source in (Source.WEBHOOK, Source.PLATFORM_RECORD):
+        fits = [
+            ref
+            for ref, told in by_ref.items()
+            if (span := _whole(told, source)) is not None
+            and abs(span[0] - event.occurred_at) <= SAME_JOIN
+            and abs(span[1] - event.until_at) <= SAME_LEAVE
+        ]
+        if fits:
+            return fits[0] if len(fits) == 1 else None
+    return None
+
+
+def _whole(told: list[ParticipantEvent], source: Source) -> Span | None:
+    """From the first to the last movement that this source told."""
+    moves = [e for e in told if e.source is source and e.kind in MOVES]
+    if not moves:
+        return None
+    return min(e.occurred_at for e in moves), max(e.until_at or e.occurred_at for e in moves)
 
 
 def _fold(ref: str, events: list[ParticipantEvent]) -> Connection:
@@ -96,7 +127,7 @@ def _fold(ref: str, events: list[ParticipantEvent]) -> Connection:
         open_from=open_from,
         orphan_left_at=orphan_left_at,
         waited=any(e.kind is EventKind.WAITING for e in events),
-        is_record=any(e.source is Source.PLATFORM_RECORD for e in events),
+        is_record=any(e.source is Source.PLATFORM_RECORD for e in moves),
         events=tuple(events),
     )
 

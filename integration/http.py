@@ -57,6 +57,15 @@ class Answer:
         return 200 <= self.code < 300
 
 
+def http_date(headers: Mapping[str, str]) -> datetime | None:
+    """The time by the other side's clock, from its `Date` header."""
+    try:
+        found = parsedate_to_datetime(headers.get("Date") or headers.get("date") or "")
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
 class Transport:
     """Sends one request and returns a complete `Answer`, or raises `ProviderError`.
 

@@ -1,4 +1,5 @@
-"""Hears when somebody changes a series in a mailbox's calendar: one subscription a mailbox.
+"""Subscriptions that serve many cohorts: one for each mailbox's calendar, in which somebody may
+change a series, and one for the calls that the platform has noted.
 
 Not part of an opening: a chore makes it within a minute, renews it at two thirds of its life and
 makes it again when it is gone. Until then the comparison on the day before a session stands in.
@@ -15,14 +16,16 @@ from course.model import Platform
 from course.store import mailboxes
 from course.store.database import Database
 from course.store.mailboxes import StoredMailboxWatch
-from integration.provider import MeetingProvider, ProviderError
-from integration.subscriptions import Callbacks
+from integration.provider import CALL_RECORDS, MeetingProvider, ProviderError
+from integration.subscriptions import AFTER_COURSE, Callbacks
 
 LIFE = timedelta(days=6)  # Graph allows 10,080 minutes for a calendar
+CALLS_LIFE = timedelta(hours=70)  # and 4,230 minutes for call records
+AFTER_REFUSAL = timedelta(hours=1)
 
 
 class MailboxWatches:
-    """Keeps one live subscription for each mailbox in use."""
+    """Keeps one live subscription for each mailbox in use, and one for the call records."""
 
     def __init__(
         self,
@@ -31,11 +34,13 @@ class MailboxWatches:
         providers: Mapping[Platform, MeetingProvider],
         callbacks: Mapping[Platform, Callbacks],
         clock: Callable[[], datetime],
+        call_records: bool = True,
     ) -> None:
         self._database = database
         self._providers = providers
         self._callbacks = callbacks
         self._clock = clock
+        self._call_records = call_records
 
     def keep(self) -> int:
         """Make, renew and make again what is due; how many were done."""
@@ -44,7 +49,9 @@ class MailboxWatches:
             if not provider.watches:
                 continue
             with self._database.read() as connection:
-                used = mailboxes.mailboxes_in_use(connection, platform, since=now)
+                used = mailboxes.mailboxes_in_use(connection, platform, since=now - AFTER_COURSE)
+            if used and self._call_records:
+                used.append(CALL_RECORDS)
             for mailbox_ref in used:
                 with self._database.write() as connection:
                     watch = mailboxes.read_mailbox_watch(
@@ -57,7 +64,8 @@ class MailboxWatches:
     def _make_or_renew(
         self, provider: MeetingProvider, watch: StoredMailboxWatch, now: datetime
     ) -> bool:
-        expires_at, callbacks = now + LIFE, self._callbacks[watch.platform]
+        life = CALLS_LIFE if watch.mailbox_ref == CALL_RECORDS else LIFE
+        expires_at, callbacks = now + life, self._callbacks[watch.platform]
         try:
             if watch.watch_ref is not None:
                 try:
@@ -75,7 +83,8 @@ class MailboxWatches:
                     expires_at=expires_at,
                 )
         except ProviderError as e:
-            self._note(watch, watch.watch_ref, watch.expires_at, None, str(e))
+            again = now + AFTER_REFUSAL if e.permanent else None
+            self._note(watch, watch.watch_ref, watch.expires_at, again, str(e))
             return False
         self._note(watch, made.ref, made.expires_at, now + (made.expires_at - now) * 2 / 3, None)
         return True

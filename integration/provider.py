@@ -9,6 +9,7 @@ to wait on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -153,6 +154,19 @@ class PlatformRecord:
     complete: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """What the platform noted of one call's media. `events` name no series and no connection."""
+
+    join_url: str
+    begins_at: datetime
+    ends_at: datetime
+    events: tuple[ParticipantEvent, ...]
+
+
+CALL_RECORDS = "call records"  # what may be watched for changes beside a mailbox
+
+
 class MeetingProvider(Protocol):
     """A meeting platform. `watches` says whether live notifications need `start_watch`."""
 
@@ -166,8 +180,11 @@ class MeetingProvider(Protocol):
     def invites_with_series(self) -> bool:
         """`create_series` invites `plan.invitees` itself: no `invite` calls at opening."""
 
-    def check_access(self) -> None:
-        """Prove that the platform accepts our credentials; fetches a token and nothing else."""
+    def check_access(self) -> datetime | None:
+        """Prove that the platform accepts our credentials; fetches a token and nothing else.
+
+        The time by the platform's own clock, where it tells.
+        """
 
     def find_series(self, plan: SeriesPlan) -> Series | None:
         """The series made earlier for `plan.marker`, or None. Read-only."""
@@ -235,7 +252,10 @@ class MeetingProvider(Protocol):
         client_state: str,
         expires_at: datetime,
     ) -> Watch:
-        """Subscribe to changes of the series in a mailbox, where the platform needs that."""
+        """Subscribe to changes of the series in a mailbox, where the platform needs that.
+
+        With `CALL_RECORDS` for a mailbox: to the calls that the platform has noted.
+        """
 
     def renew_watch(
         self, watch_ref: str, expires_at: datetime, certificate: Certificate | None = None
@@ -244,3 +264,13 @@ class MeetingProvider(Protocol):
 
     def stop_watch(self, watch_ref: str) -> None:
         """End a subscription. Already gone counts as done."""
+
+    def live_watches(self) -> Mapping[str, datetime]:
+        """Our subscriptions as the platform knows them: until when each lives."""
+
+    def fetch_call_record(self, record_ref: str) -> CallRecord:
+        """What the platform noted of one call."""
+
+    def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
+        """The deliveries in that span that the platform gave up on, as they would have come;
+        none where it keeps no such log."""

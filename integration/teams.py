@@ -7,7 +7,7 @@ back as instants. https://learn.microsoft.com/graph/api/user-post-events
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from course.model import Platform
+from integration import teams_call_records
 from integration.pace import Pace
 from integration.provider import (
+    CallRecord,
     Certificate,
     Invitation,
     Invitee,
@@ -78,9 +80,10 @@ class TeamsProvider:
         self._meetings = Meetings(self._graph, reports=engagements_version)
         self._watches = Watches(self._graph)
 
-    def check_access(self) -> None:
+    def check_access(self) -> datetime | None:
         """Fetch a token."""
         self._graph.token()
+        return self._graph.login.told_at
 
     def create_series(self, plan: SeriesPlan) -> Series:
         """POST /users/{id}/events; attendees see only themselves and get one invitation."""
@@ -330,6 +333,19 @@ class TeamsProvider:
     def stop_watch(self, watch_ref: str) -> None:
         """End a subscription."""
         self._watches.stop(watch_ref)
+
+    def live_watches(self) -> Mapping[str, datetime]:
+        """GET /subscriptions."""
+        return self._watches.live()
+
+    def fetch_call_record(self, record_ref: str) -> CallRecord:
+        """GET /communications/callRecords/{id}."""
+        return teams_call_records.fetch(self._graph, record_ref)
+
+    def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
+        """Graph repeats for four hours and keeps no log."""
+        del since, until
+        return ()
 
 
 def _marker(plan: SeriesPlan) -> str:

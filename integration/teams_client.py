@@ -21,7 +21,7 @@ from urllib.parse import unquote
 import msal
 import requests
 
-from integration.http import CONNECT, READ, Answer, Transport, retry_after
+from integration.http import CONNECT, READ, Answer, Transport, http_date, retry_after
 from integration.pace import Pace
 from integration.provider import ProviderError
 
@@ -35,6 +35,7 @@ class _LoginClient:
 
     def __init__(self, login_url: str) -> None:
         self._login_url = login_url
+        self.told_at: datetime | None = None  # by the login service's clock
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -52,7 +53,9 @@ class _LoginClient:
         if not url.startswith(self._login_url):
             raise requests.exceptions.InvalidURL("the login service names another host")
         options = {**options, "timeout": (CONNECT, READ), "allow_redirects": False}
-        return self._session.request(method, url, **options)  # the timeout is above
+        answer = self._session.request(method, url, **options)  # the timeout is above
+        self.told_at = http_date(answer.headers)
+        return answer
 
     def close(self) -> None:
         """Give the connections back."""
@@ -83,6 +86,7 @@ class GraphCalls:
         self._transport = Transport("Microsoft Graph")
         self._lock = threading.Lock()
         self._application: Any = None
+        self.login = _LoginClient(login_url)
         self._pace = pace
         self._mailboxes: dict[str, str] = {}
         self.graph_url = graph_url
@@ -121,7 +125,7 @@ class GraphCalls:
             self._client_id,
             authority=f"{MICROSOFT}/{self._tenant_id}",
             client_credential=self._credential(),
-            http_client=_LoginClient(self._login_url),
+            http_client=self.login,
             instance_discovery=False,
         )
 

@@ -10,7 +10,14 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from integration.provider import Certificate, ProviderError, Watch, WatchRequest
+from integration.provider import (
+    CALL_RECORDS,
+    Certificate,
+    ProviderError,
+    Watch,
+    WatchRequest,
+)
+from integration.teams_call_records import READ_CALL_RECORDS
 from integration.teams_client import GraphCalls
 from integration.teams_values import READ_MEETINGS, WRITE_CALENDAR, pages, utc, utc_instant
 
@@ -52,19 +59,23 @@ class Watches:
         client_state: str,
         expires_at: datetime,
     ) -> Watch:
-        """POST /subscriptions to a mailbox's events; notifications carry only an event's id.
+        """POST /subscriptions to a mailbox's events, or to the tenant's call records;
+        notifications carry only an id.
 
         https://learn.microsoft.com/graph/outlook-change-notifications-overview
         """
+        calls = mailbox_ref == CALL_RECORDS
         answer = self._graph.call(
             "POST",
             "beta/subscriptions",
-            needs=WRITE_CALENDAR,
+            needs=READ_CALL_RECORDS if calls else WRITE_CALENDAR,
             body={
-                "changeType": "updated,deleted",
+                "changeType": "created,updated" if calls else "updated,deleted",
                 "notificationUrl": notification_url,
                 "lifecycleNotificationUrl": lifecycle_url,
-                "resource": f"users/{mailbox_ref}/events",
+                "resource": "communications/callRecords"
+                if calls
+                else f"users/{mailbox_ref}/events",
                 "expirationDateTime": utc(expires_at),
                 "clientState": client_state,
                 "latestSupportedTlsVersion": "v1_2",
@@ -92,6 +103,15 @@ class Watches:
             },
         )
         return _watch({"id": watch_ref, **answer.body}, expires_at)
+
+    def live(self) -> dict[str, datetime]:
+        """GET /subscriptions."""
+        listed = pages(self._graph, "beta/subscriptions", needs=READ_MEETINGS)
+        return {
+            str(row.get("id")): until
+            for row in listed
+            if (until := utc_instant(row, "expirationDateTime")) is not None
+        }
 
     def stop(self, watch_ref: str) -> None:
         """DELETE /subscriptions/{id}."""

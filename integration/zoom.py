@@ -8,7 +8,7 @@ https://developers.zoom.us/docs/api/meetings/
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from course.model import Platform
 from integration.http import Answer
 from integration.pace import Pace
 from integration.provider import (
+    CallRecord,
     Certificate,
     Invitation,
     Invitee,
@@ -31,6 +32,7 @@ from integration.provider import (
     WatchRequest,
 )
 from integration.zoom_client import ZoomCalls
+from integration.zoom_deliveries import lost_deliveries
 from integration.zoom_record import ZoomRecords
 from integration.zoom_values import instant, pages, rows
 
@@ -54,8 +56,10 @@ class ZoomProvider:
         api_url: str,
         oauth_url: str,
         clock: Callable[[], datetime],
+        app_id: str = "",
         pace: Pace | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        allowed: Callable[[], None] = lambda: None,
     ) -> None:
         self._calls = ZoomCalls(
             account_id=account_id,
@@ -66,13 +70,16 @@ class ZoomProvider:
             clock=clock,
             pace=pace,
             monotonic=monotonic,
+            allowed=allowed,
         )
         self._zoom = self._calls.client
         self._records = ZoomRecords(self._zoom)
+        self._app_id = app_id
 
-    def check_access(self) -> None:
+    def check_access(self) -> datetime | None:
         """Fetch a token."""
         self._calls.tokens.current()
+        return self._calls.tokens.told_at
 
     def create_series(self, plan: SeriesPlan) -> Series:
         """POST /users/{userId}/meetings; one weekly meeting over all slots and gaps."""
@@ -305,6 +312,20 @@ class ZoomProvider:
 
     def stop_watch(self, watch_ref: str) -> None:
         """Zoom needs no subscription per meeting."""
+
+    def live_watches(self) -> Mapping[str, datetime]:
+        """Zoom needs no subscription per meeting."""
+        return {}
+
+    def fetch_call_record(self, record_ref: str) -> CallRecord:
+        """Zoom has no such records."""
+        raise ProviderError(f"Zoom has no call record {record_ref}.", permanent=True)
+
+    def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
+        """From the log of our app, where its id is configured."""
+        if not self._app_id:
+            return ()
+        return lost_deliveries(self._zoom, self._app_id, since, until)
 
 
 def _marker(plan: SeriesPlan) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import zoomus
 
-from integration.http import Answer, Transport, retry_after
+from integration.http import Answer, Transport, http_date, retry_after
 from integration.pace import Pace
 from integration.provider import ProviderError
 
@@ -28,6 +28,7 @@ _HEAVY = re.compile(r"GET /(report|metrics)/")
 _MEDIUM = re.compile(
     r"(POST|GET) /users/[^/]+/meetings$|GET /meetings/[^/]+/registrants$"
     r"|PUT /meetings/[^/]+/registrants/status$|GET /past_meetings/"
+    r"|GET /marketplace/apps/[^/]+/webhook_logs$"
 )
 _IN_PATH = frozenset({"id", "user_id", "meeting_id"})
 
@@ -44,8 +45,12 @@ class Tokens:
         client_id: str,
         client_secret: str,
         monotonic: Callable[[], float] = time.monotonic,
+        allowed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`allowed` raises `ProviderError` when Zoom has said that it is done with us."""
         self._transport = transport
+        self._allowed = allowed
+        self.told_at: datetime | None = None  # by Zoom's clock, when it last gave a token
         self._oauth_url = oauth_url
         self._account_id = account_id
         basic = b64encode(f"{client_id}:{client_secret}".encode()).decode()
@@ -57,6 +62,7 @@ class Tokens:
 
     def current(self, *, refused: str | None = None) -> str:
         """A token that should work; `refused` is one that Zoom has just turned down."""
+        self._allowed()
         with self._lock:
             if self._token is None or self._token == refused or self._monotonic() >= self._until:
                 self._token = self._fetch()
@@ -69,6 +75,7 @@ class Tokens:
             headers={"Authorization": self._authorization},
             form={"grant_type": "account_credentials", "account_id": self._account_id},
         )
+        self.told_at = http_date(answer.headers)
         token, life = answer.body.get("access_token"), answer.body.get("expires_in")
         if answer.code in (400, 401, 403):
             raise ProviderError(
@@ -195,6 +202,7 @@ class ZoomCalls:
         clock: Callable[[], datetime],
         pace: Pace | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        allowed: Callable[[], None] = lambda: None,
     ) -> None:
         self._transport = Transport("Zoom", monotonic=monotonic)
         self._clock = clock
@@ -208,6 +216,7 @@ class ZoomCalls:
             client_id=client_id,
             client_secret=client_secret,
             monotonic=monotonic,
+            allowed=allowed,
         )
         self.client = PooledZoomClient(base_uri=api_url, call=self.call)
 

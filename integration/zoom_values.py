@@ -32,6 +32,10 @@ def instant(value: object) -> datetime | None:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
 
 
+def zulu(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
 def pages(ask: Callable[[dict[str, str]], Answer], name: str) -> Iterator[dict[str, Any]]:
     """All rows of a paged list. A page's token lives 15 minutes, so pages are asked at once."""
     query = {"page_size": str(PAGE)}

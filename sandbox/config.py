@@ -17,6 +17,7 @@ ZOOM_SCOPES = (
     "meeting:read:list_past_instances:admin",
     "meeting:read:past_meeting:admin",
     "report:read:list_meeting_participants:admin",
+    "marketplace_app:read:admin",
 )
 GRAPH_ROLES = (
     "Calendars.ReadWrite",
@@ -38,6 +39,7 @@ class SandboxConfig:
     zoom_account_id: str = "sandbox-account"
     zoom_client_id: str = "sandbox-zoom-client"
     zoom_client_secret: str = "sandbox-zoom-secret"  # invented
+    zoom_app_id: str = "sandbox-app"
     zoom_webhook_secret: str = "sandbox-zoom-webhook-secret"  # invented
     zoom_webhook_url: str = "http://127.0.0.1:8000/webhooks/zoom"
     zoom_host: str = "host@practice.example"

@@ -49,6 +49,18 @@ class ZoomError(Exception):
             self.body["errors"] = [{"field": f, "message": "Invalid field."} for f in fields]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One delivery to the webhook as Zoom's log shows it. `code` 0: nobody answered."""
+
+    id: str
+    event: str
+    at: datetime
+    code: int
+    retry: int
+    body: str
+
+
 @dataclass(slots=True)
 class ZoomStandIn:
     """The account, its tokens and its API. `announce` tells the webhook of a changed meeting."""
@@ -59,6 +71,7 @@ class ZoomStandIn:
     tokens: dict[str, datetime] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     announce: Announce = field(default=lambda *_: None)
+    webhook_log: list[LogEntry] = field(default_factory=list)
 
     @property
     def host_id(self) -> str:

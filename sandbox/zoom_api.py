@@ -21,6 +21,7 @@ def create_zoom(zoom: ZoomStandIn) -> Blueprint:
     add_meetings(routes, zoom)
     add_registrants(routes, zoom)
     _add_record(routes, zoom)
+    _add_log(routes, zoom)
 
     @routes.errorhandler(ZoomError)
     def refused(error: ZoomError) -> Response:
@@ -101,6 +102,36 @@ def _add_record(routes: Blueprint, zoom: ZoomStandIn) -> None:
         if request.args.get("include_fields") != "registrant_id":
             rows = [{k: v for k, v in row.items() if k != "registrant_id"} for row in rows]
         return page_of(rows, "participants")
+
+
+def _add_log(routes: Blueprint, zoom: ZoomStandIn) -> None:
+    """What was sent to the subscriber, for seven days.
+
+    https://developers.zoom.us/docs/api/marketplace/
+    """
+
+    @routes.get("/v2/marketplace/apps/<app_id>/webhook_logs")
+    @needs(zoom, "marketplace_app:read:admin")
+    def logs(app_id: str) -> Response:
+        if app_id != zoom.config.zoom_app_id:
+            raise ZoomError(404, 1401, f"APP ID does not exist: {app_id}.")
+        begins, ends = request.args.get("from", ""), request.args.get("to", "9")
+        failed = {"1": (True, False), "2": (True,), "3": (False,)}[request.args.get("type", "2")]
+        rows = [
+            {
+                "event": entry.event,
+                "status": entry.code or -1,
+                "endpoint": zoom.config.zoom_webhook_url,
+                "request_headers": "N/A",
+                "request_body": entry.body,
+                "date_time": zulu(entry.at),
+                "request_id": entry.id,
+                "retry_num": entry.retry,
+            }
+            for entry in zoom.webhook_log
+            if begins <= zulu(entry.at) <= ends and (not 200 <= entry.code < 300) in failed
+        ]
+        return page_of(rows, "webhook_logs")
 
 
 def _oauth_error(reason: str, error: str) -> Response:

@@ -19,7 +19,7 @@ from typing import Any
 
 from sandbox.delivery import Courier, Tally
 from sandbox.scene import Act, Person, Scene
-from sandbox.zoom_account import ZoomError, ZoomStandIn
+from sandbox.zoom_account import LogEntry, ZoomError, ZoomStandIn
 from sandbox.zoom_meetings import Instance, Meeting, Occurrence, zulu
 
 QOS_BATCH = 5  # minutes of quality rows in one notification
@@ -71,6 +71,9 @@ class ZoomStage:
         with self._zoom.lock:
             meeting.instances.append(held)
         tally = Tally()
+        for notice in notices:
+            if notice.lost:
+                self._note(notice.event, self._body(notice), 0)
         sent = [n for n in sorted(notices, key=lambda n: n.at) if not n.lost]
         tally.lost = len(notices) - len(sent)
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -271,15 +274,32 @@ class ZoomStage:
             "failover": False,
         }
 
-    def _deliver(self, notice: _Notice) -> int:
+    def _note(self, event: str, body: bytes, code: int) -> None:
+        """Into Zoom's log of deliveries, from which lost ones can be had again."""
+        entry = LogEntry(
+            id=str(uuid.uuid4()),
+            event=event,
+            at=self._zoom.clock(),
+            code=code,
+            retry=0 if 200 <= code < 300 else 3,
+            body=body.decode(),
+        )
+        self._zoom.webhook_log.append(entry)
+
+    def _body(self, notice: _Notice) -> bytes:
         config = self._zoom.config
         told = {
             "payload": {"account_id": config.zoom_account_id, **notice.body},
             "event_ts": int(notice.at.timestamp() * 1000),
             "event": notice.event,
         }
-        body = json.dumps(told, ensure_ascii=False).encode()
-        return self._courier.deliver(config.zoom_webhook_url, body, self._signed(body))
+        return json.dumps(told, ensure_ascii=False).encode()
+
+    def _deliver(self, notice: _Notice) -> int:
+        body = self._body(notice)
+        code = self._courier.deliver(self._zoom.config.zoom_webhook_url, body, self._signed(body))
+        self._note(notice.event, body, code)
+        return code
 
     def _signed(self, body: bytes) -> dict[str, str]:
         """The headers that prove a body, over its very bytes and the time of sending."""

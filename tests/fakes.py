@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from course.model import Platform
 from integration.provider import (
+    CallRecord,
     Certificate,
     Invitation,
     Invitee,
@@ -53,6 +54,8 @@ class FakeProvider:
         self.plans: dict[str, SeriesPlan] = {}
         self.occurrences: dict[str, list[Occurrence]] = {}
         self.invited: dict[str, dict[str, Invitation]] = {}
+        self.call_records: dict[str, CallRecord] = {}
+        self.delivery_log: list[str] = []
         self.encrypted_to: dict[str, str] = {}  # renewed with another certificate
         self.subscriptions: dict[str, WatchRequest] = {}
         self.calendars: dict[str, tuple[str, str]] = {}
@@ -84,8 +87,9 @@ class FakeProvider:
                 planned.remove(item)
                 raise item[1]
 
-    def check_access(self) -> None:
+    def check_access(self) -> datetime | None:
         self._called("check_access")
+        return None
 
     def find_series(self, plan: SeriesPlan) -> Series | None:
         self._called("find_series")
@@ -233,6 +237,18 @@ class FakeProvider:
         if certificate is not None:
             self.encrypted_to[watch_ref] = certificate.ref
         return Watch(ref=watch_ref, expires_at=expires_at)
+
+    def live_watches(self) -> Mapping[str, datetime]:
+        return {ref: request.expires_at for ref, request in self.subscriptions.items()}
+
+    def fetch_call_record(self, record_ref: str) -> CallRecord:
+        self._called("fetch_call_record")
+        return self.call_records[record_ref]
+
+    def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
+        self._called("lost_deliveries")
+        assert since < until
+        return tuple(self.delivery_log)
 
     def stop_watch(self, watch_ref: str) -> None:
         self._called("stop_watch")

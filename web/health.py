@@ -13,6 +13,7 @@ from course.model import CohortState, Platform
 from course.store import cohorts, notifications
 from course.store.database import STORAGE_TROUBLE, Database
 from web.access import open_door
+from web.health_words import warnings_of
 
 
 class Metrics:
@@ -111,14 +112,16 @@ def create_health(
     @open_door
     def readyz() -> Response:
         reasons = [] if ready() else ["The service is still starting."]
+        warnings: list[str] = []
         try:
             with database.read() as connection:
-                notifications.count_open(connection)
+                warnings = list(warnings_of(connection, configured, now=clock()))
         except STORAGE_TROUBLE:
             reasons.append("The database does not answer. Check DATABASE_URL and the disk.")
         answer = jsonify(
             ready=not reasons,
             reasons=reasons,
+            warnings=warnings,
             platforms=[platform.value for platform in configured],
         )
         answer.status_code = 503 if reasons else 200

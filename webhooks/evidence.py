@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -25,7 +25,7 @@ from course.store import series as series_store
 from course.store.database import STORAGE_TROUBLE, Database
 from course.store.notifications import Notification
 from course.store.watches import StoredWatch
-from integration.provider import ProviderError
+from integration.provider import CALL_RECORDS, CallRecord, ProviderError
 from webhooks import teams, zoom
 from webhooks.inbox import Delivery
 from webhooks.rejected import Malformed, Rejected
@@ -33,6 +33,7 @@ from webhooks.rereading import Dropped
 from webhooks.teams_content import UnknownCertificate, open_content
 from webhooks.teams_tokens import UnknownKey, verify_tokens
 
+CALL_RECORD = "call record"
 LARGEST_KEPT = 16_384  # characters of a body that could not be read
 
 log = structlog.get_logger(__name__)
@@ -82,6 +83,7 @@ class ZoomReader:
     secrets: Sequence[str]
     account_id: str
     sent_direction: str
+    client_id: str = ""
 
     def verify(self, headers: zoom.Headers, body: bytes, *, now: datetime) -> str:
         """The secret that proves the bytes to be Zoom's. Raises `webhooks.rejected.Rejected`."""
@@ -112,7 +114,7 @@ class ZoomReader:
             body=parsed.kept,
             series_ref=parsed.series_ref,
             instance_ref=parsed.instance_ref,
-            state="done",
+            state="flagged" if self._is_farewell(parsed) else "done",
             reason=None if parsed.known else "unknown kind",
         )
         return Delivery(
@@ -121,6 +123,13 @@ class ZoomReader:
             changed=(parsed.series_ref, parsed.changed_at)
             if parsed.changed_at is not None and parsed.series_ref is not None
             else None,
+        )
+
+    def _is_farewell(self, parsed: zoom.Parsed) -> bool:
+        """Whether our app was taken out of the account."""
+        return parsed.event_name == "app_deauthorized" and parsed.client_ref in (
+            None,
+            self.client_id,
         )
 
     def read_again(self, notification: Notification) -> Delivery:
@@ -132,6 +141,22 @@ class ZoomReader:
         if found is None:
             raise Dropped("other_account")
         return found
+
+
+def _pointer(record_ref: str, received_at: datetime) -> Delivery:
+    """A call was noted: to be fetched later. Many tellings of one minute are one piece of news."""
+    minute = int(received_at.timestamp()) // 60
+    return Delivery(
+        notification=Notification(
+            id=_hash(CALL_RECORD, record_ref, str(minute)),
+            platform=Platform.TEAMS,
+            received_at=received_at,
+            kind=CALL_RECORD,
+            body=json.dumps({"record": record_ref[:200]}),
+            state="waiting",
+            reason="to be fetched",
+        )
+    )
 
 
 def _kept_whole(
@@ -169,12 +194,14 @@ class TeamsReader:
         tenant_id: str,
         signing_keys: SigningKeys,
         private_keys: Mapping[str, RSAPrivateKey],
+        fetch_call_record: Callable[[str], CallRecord],
     ) -> None:
         self._database = database
         self._audience = audience
         self._tenant_id = tenant_id
         self._signing_keys = signing_keys
         self._private_keys = private_keys
+        self._fetch_call_record = fetch_call_record
 
     def read(self, body: bytes, *, received_at: datetime) -> tuple[list[Delivery], list[str]]:
         """The deliveries to store, and why items were dropped. Raises `Malformed`."""
@@ -263,7 +290,32 @@ class TeamsReader:
     def read_again(self, notification: Notification) -> Delivery:
         """Read a stored item once more. Raises `Dropped`."""
         kept = json.loads(notification.body or "{}")
+        if notification.kind == CALL_RECORD:
+            return self._read_call_record(notification, str(kept["record"]))
         return self._read_item(kept["item"], kept["tokens"], received_at=notification.received_at)
+
+    def _read_call_record(self, notification: Notification, record_ref: str) -> Delivery:
+        """Fetch what a notification only points to. Raises `Dropped` when the call is not ours."""
+        record = self._fetch_call_record(record_ref)
+        with self._database.read() as connection:
+            near = series_store.series_around(
+                connection, Platform.TEAMS, begins=record.begins_at, ends=record.ends_at
+            )
+        ours = next((s for s in near if s.join_url and s.join_url == record.join_url), None)
+        if ours is None or ours.series_ref is None:
+            raise Dropped("other_call")
+        with self._database.write() as connection:
+            # Noted calls are over: their attendance report may be there as well, or again.
+            registers.want_records(
+                connection, ours.cohort_id, since=record.begins_at, until=record.ends_at
+            )
+        return Delivery(
+            notification=replace(notification, state="done", reason=None),
+            events=tuple(
+                replace(e, series_ref=ours.series_ref, notification_id=notification.id)
+                for e in record.events
+            ),
+        )
 
     def _read_item(
         self, item: Mapping[str, Any], tokens: Sequence[str], *, received_at: datetime
@@ -324,6 +376,8 @@ class TeamsReader:
         event_ref = named.get("id")
         if watch is None or not isinstance(event_ref, str) or not event_ref:
             return None
+        if watch.mailbox_ref == CALL_RECORDS:
+            return _pointer(event_ref, received_at)
         # Many changes of one event are one piece of news for half a minute: they are compared once.
         moment = int(received_at.timestamp()) // 30
         return Delivery(

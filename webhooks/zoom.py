@@ -83,6 +83,7 @@ class Parsed(NamedTuple):
     known: bool
     kept: str | None
     changed_at: datetime | None = None
+    client_ref: str | None = None
 
 
 class Headers(Protocol):
@@ -247,6 +248,7 @@ def parse(body: bytes, *, received_at: datetime, sent_direction: str) -> Parsed:
         known=name in KNOWN,
         kept=_kept(name, found, meeting, participant),
         changed_at=told_at if name in CHANGES else None,
+        client_ref=text(payload.get("client_id")),
     )
 
 

@@ -16,7 +16,7 @@ from course.store.evidence import event_values
 from course.store.journal import Row, journal
 
 Encoded = tuple[Row | None, list[Row]]
-OPEN = ("waiting", "parked", "quarantined", "dropped")
+OPEN = ("waiting", "parked", "quarantined", "dropped", "flagged")
 VALIDATION = "'endpoint.url_validation'"
 
 
@@ -26,6 +26,7 @@ class Notification:
 
     `state`: `done`; `waiting`: stored, but not read yet (a key is missing, or what it points to
     has not been fetched), tried again later; `parked`: tried often enough, a person must look;
+    `flagged`: the platform says that it is done with us, until a person settles it;
     `quarantined`: cannot be read; `dropped`: turned out not to be believed.
     `body` is None once it was pruned.
     """
@@ -176,6 +177,26 @@ def last_validation(connection: Connection) -> datetime | None:
     return connection.execute(
         select(func.max(table.c.received_at)).where(table.c.kind == literal_column(VALIDATION))
     ).scalar()
+
+
+def flagged_since(connection: Connection, platform: Platform) -> datetime | None:
+    """Since when the platform says that it is done with us."""
+    table = tables.notification
+    return connection.execute(
+        select(func.min(table.c.received_at)).where(
+            table.c.state == "flagged", table.c.platform == platform.value
+        )
+    ).scalar()
+
+
+def settle_flags(connection: Connection, platform: Platform) -> int:
+    """A person says that the platform has us again; how many flags that settles."""
+    table = tables.notification
+    return connection.execute(
+        update(table)
+        .where(table.c.state == "flagged", table.c.platform == platform.value)
+        .values(state="done", reason="connected again")
+    ).rowcount
 
 
 def prune_bodies(connection: Connection, *, before: datetime, limit: int = 5_000) -> int:

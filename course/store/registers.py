@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, insert, or_, select, update
 
-from course.model import CohortState, RegisterEntry, SessionState
+from course.model import CohortState, Platform, RegisterEntry, SessionState
 from course.store import tables
 from course.store.database import insert_new
 
@@ -103,6 +103,25 @@ def due_records(connection: Connection, *, since: datetime, now: datetime) -> li
         .order_by(session.c.ends_at, session.c.cohort_id)
     )
     return [(row[0], row[1]) for row in rows]
+
+
+def any_held(
+    connection: Connection, platform: Platform, *, since: datetime, until: datetime
+) -> bool:
+    """Whether a session on that platform may have been held in that span."""
+    session, cohort = tables.session, tables.cohort
+    found = connection.execute(
+        select(session.c.week)
+        .join(cohort, cohort.c.id == session.c.cohort_id)
+        .where(
+            cohort.c.platform == platform.value,
+            session.c.state == SessionState.SCHEDULED.value,
+            session.c.starts_at < until + WINDOW_BEFORE,
+            session.c.ends_at > since - WINDOW_AFTER,
+        )
+        .limit(1)
+    )
+    return found.first() is not None
 
 
 def want_records(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select, union, update
 
@@ -40,6 +40,26 @@ def read_series(connection: Connection, cohort_id: str, platform: Platform) -> S
         .one_or_none()
     )
     return StoredSeries(**{**row, "platform": platform}) if row is not None else None
+
+
+def series_around(
+    connection: Connection, platform: Platform, *, begins: datetime, ends: datetime
+) -> list[StoredSeries]:
+    """The series of cohorts that have a session near that span."""
+    session, near = tables.session, timedelta(hours=3)
+    rows = connection.execute(
+        select(tables.series)
+        .distinct()
+        .join(session, session.c.cohort_id == tables.series.c.cohort_id)
+        .where(
+            tables.series.c.platform == platform.value,
+            tables.series.c.series_ref.is_not(None),
+            session.c.starts_at < ends + near,
+            session.c.ends_at > begins - near,
+        )
+        .order_by(tables.series.c.cohort_id)
+    ).mappings()
+    return [StoredSeries(**{**row, "platform": platform}) for row in rows]
 
 
 def update_series(

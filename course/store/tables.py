@@ -309,14 +309,6 @@ register_version = Table(
     Index("ix_register_version_register", "cohort_id", "week"),
 )
 
-deauthorization = Table(
-    "deauthorization",
-    metadata,
-    Column("platform", String(16), primary_key=True),
-    Column("connection", String(32), primary_key=True),
-    Column("said_at", UtcDateTime, nullable=False),
-)
-
 access_token = Table(
     "access_token",
     metadata,

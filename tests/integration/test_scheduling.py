@@ -11,7 +11,7 @@ import pytest
 from course.model import Cohort, CohortState, Platform
 from course.store import cohorts, watches
 from integration.mailboxes import MailboxWatches
-from integration.provider import Certificate, Occurrence, ProviderError
+from integration.provider import CALL_RECORDS, Certificate, Occurrence, ProviderError
 from integration.scheduling import NewCarer, NewHousehold, Refused
 from integration.subscriptions import Callbacks
 from tests.factories import make_cohort, make_new_cohort
@@ -215,14 +215,15 @@ def test_one_subscription_for_each_mailbox_hears_of_changes(office: Office) -> N
     assert keeper.keep() == 0
     for platform in (Platform.ZOOM, Platform.TEAMS, Platform.TEAMS):
         open_one(office, platform=platform)
-    assert [keeper.keep() for _ in range(3)] == [1, 0, 0]
-    assert [mailbox for mailbox, _ in office.teams.calendars.values()] == ["organiser"]
+    assert [keeper.keep() for _ in range(3)] == [2, 0, 0]
+    watched = sorted(name for name, _ in office.teams.calendars.values())
+    assert watched == [CALL_RECORDS, "organiser"]
     office.clock.move(timedelta(days=4, hours=1))
-    assert [keeper.keep() for _ in range(2)] == [1, 0]  # renewed
+    assert [keeper.keep() for _ in range(2)] == [2, 0]  # renewed
     office.teams.calendars.clear()
     office.clock.move(timedelta(days=4, hours=1))
-    assert [keeper.keep() for _ in range(2)] == [1, 0]  # gone, and made again
-    assert len(office.teams.calendars) == 1
+    assert [keeper.keep() for _ in range(2)] == [2, 0]  # gone, and made again
+    assert len(office.teams.calendars) == 2
     office.clock.move(timedelta(days=90))
     assert keeper.keep() == 0  # the course is over
 

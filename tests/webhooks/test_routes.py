@@ -25,7 +25,7 @@ from course.store.watches import StoredWatch
 from integration.provider import ProviderError
 from sandbox.graph_encryption import encrypt
 from tests.factories import make_cohort
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, FakeProvider
 from tests.webhooks.bridge import over
 from tests.webhooks.test_teams import CLIENT, KEY, TENANT, guest, roster, token
 from tests.webhooks.test_zoom import SECRET, joined, raw, sign
@@ -72,6 +72,7 @@ class Hooks:
 def hooks(database: Database) -> Iterator[Hooks]:
     """A Teams cohort with one confirmed subscription, and a Zoom account."""
     inbox, clock = Inbox(database), FakeClock(NOW)
+    platform = FakeProvider(Platform.TEAMS)
     keys: dict[str, Any] = {"k1": KEY.public_key()}
     fetched: list[str | None] = []
 
@@ -89,6 +90,7 @@ def hooks(database: Database) -> Iterator[Hooks]:
         tenant_id=TENANT,
         signing_keys=signing_keys,
         private_keys={"c1": private},
+        fetch_call_record=platform.fetch_call_record,
     )
     zoom_reader = ZoomReader(secrets=[SECRET], account_id="A", sent_direction="output")
     woken: list[bool] = []

@@ -183,7 +183,7 @@ def test_sessions_that_ended_lately_are_due_until_their_register_is_closed(
             connection, since=end - timedelta(hours=1), now=end + timedelta(hours=1)
         )
         assert registers.want_records(connection, "cohort-1", since=end, until=end) == [1]
-        again = registers.due_records(connection, since=end, now=end + timedelta(days=9))
+        again = registers.due_records(connection, since=end, now=end + timedelta(hours=9))
         assert again == [("cohort-1", 1)]
         assert registers.read_register(connection, "cohort-1", 1).closed_at == end
 

@@ -92,10 +92,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_register_version")),
     )
     op.create_index("ix_register_version_register", "register_version", ["cohort_id", "week"])
-    op.create_table(
-        "deauthorization",
-        sa.Column("platform", sa.String(length=16), nullable=False),
-        sa.Column("connection", sa.String(length=32), nullable=False),
-        sa.Column("said_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("platform", "connection", name=op.f("pk_deauthorization")),
-    )
