@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from urllib.parse import quote
 
+from integration.provider import ProviderError
 from integration.zoom_client import PooledZoomClient
 from integration.zoom_values import pages, zulu
 
@@ -27,5 +28,14 @@ def lost_deliveries(
     logged = pages(
         lambda query: zoom.meeting.get_request(path, params={**span, **query}), "webhook_logs"
     )
-    bodies = (row.get("request_body") for row in logged)
+    try:
+        bodies = [row.get("request_body") for row in logged]
+    except ProviderError as e:
+        if e.gone:
+            raise ProviderError(
+                "Zoom does not know the app of ZOOM_APP_ID: copy it from the app's page in the "
+                "marketplace.",
+                permanent=True,
+            ) from e
+        raise
     return tuple(dict.fromkeys(body for body in bodies if isinstance(body, str) and body))

@@ -70,6 +70,14 @@ class StandIns:
             thread.join()
             server.server_close()
 
+    def play(self, platform: Platform, scene: dict[str, Any]) -> dict[str, Any]:
+        """Play one held session; what became of its notifications."""
+        told = requests.post(
+            f"{self.config.base_url}/control/{platform.value}/scenes", json=scene, timeout=60
+        )
+        assert told.ok, told.text
+        return dict(told.json())
+
     def trouble(self, **fault: Any) -> None:
         """Switch a fault on; the fields are those of `sandbox/faults.py`."""
         told = requests.post(f"{self.config.base_url}/control/faults", json=fault, timeout=10)

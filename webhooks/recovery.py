@@ -10,7 +10,7 @@ import structlog
 from course.model import Platform
 from course.store import registers
 from course.store.database import Database
-from integration.provider import MeetingProvider
+from integration.provider import MeetingProvider, ProviderError
 from webhooks.evidence import ZoomReader
 from webhooks.inbox import Delivery, Inbox
 from webhooks.rejected import Malformed
@@ -53,11 +53,13 @@ class Recovery:
         if not held:
             self._looked_at = now
             return 0
-        found = [
-            delivery
-            for body in self._provider.lost_deliveries(since, now)
-            if (delivery := self._read(body, now)) is not None
-        ]
+        try:
+            bodies = self._provider.lost_deliveries(since, now)
+        except ProviderError as e:
+            if e.permanent:
+                self._looked_at = now
+            raise
+        found = [d for body in bodies if (d := self._read(body, now)) is not None]
         for start in range(0, len(found), BATCH):
             self._inbox.accept(found[start : start + BATCH])
         self._looked_at = now

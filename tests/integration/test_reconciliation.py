@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from course.model import (
     CarerWeek,
@@ -17,7 +18,7 @@ from course.model import (
     Verdict,
 )
 from course.reports import build_report
-from course.store import cohorts, evidence, registers
+from course.store import cohorts, evidence, registers, tables
 from course.store import series as series_store
 from course.store.database import Database
 from integration.provider import PlatformRecord, ProviderError
@@ -156,3 +157,57 @@ def test_whoever_looks_for_drift_hears_of_a_closed_register(desk: Desk) -> None:
     desk.recorded("r1")
     desk.reconciliation.close("cohort-1", 1, actor="admin Ann")
     assert desk.closed == [("cohort-1", 1)]
+
+
+def versions(desk: Desk) -> list[str]:
+    with desk.database.read() as connection:
+        table = tables.register_version
+        return list(connection.execute(select(table.c.cause).order_by(table.c.id)).scalars())
+
+
+def test_a_record_is_read_until_two_readings_agree(desk: Desk) -> None:
+    desk.recorded("r1")
+    end = FIRST + timedelta(minutes=30)
+    read_at = []
+    for minute in range(240):
+        desk.clock.now = end + timedelta(minutes=minute)
+        before = desk.provider.calls.count("fetch_record")
+        desk.reconciliation.reconcile_due()
+        if desk.provider.calls.count("fetch_record") > before:
+            read_at.append(minute)
+    assert read_at == [5, 10]
+    assert versions(desk) == ["closed"]
+
+
+def test_a_record_that_grows_after_closing_makes_a_new_version(desk: Desk) -> None:
+    desk.recorded("r1")
+    desk.clock.now = FIRST + timedelta(minutes=36)
+    assert desk.reconciliation.reconcile_due() == 1
+    assert desk.week("carer-2")[1].verdict is Verdict.ABSENT
+    desk.recorded("r2")
+    desk.clock.now = FIRST + timedelta(minutes=41)
+    desk.reconciliation.reconcile_due()
+    assert desk.week("carer-2")[1].minutes_present == 30
+    assert desk.closed == [("cohort-1", 1)]  # closed once, changed once
+    assert versions(desk) == ["closed", "later evidence"]
+    with desk.database.read() as connection:
+        actions = connection.execute(select(tables.audit.c.action)).scalars().all()
+    assert actions == ["register.close", "register.change"]
+
+
+def test_lost_notifications_have_the_record_read_again_even_of_a_closed_register(
+    desk: Desk,
+) -> None:
+    desk.recorded("r1")
+    desk.reconciliation.close("cohort-1", 1, actor="Ann")
+    desk.clock.now = FIRST + timedelta(days=3)
+    desk.reconciliation.reconcile_due()
+    read = desk.provider.calls.count("fetch_record")
+    desk.recorded("r2")
+    with desk.database.write() as connection:
+        registers.want_records(
+            connection, "cohort-1", since=FIRST - timedelta(hours=1), until=desk.clock.now
+        )
+    desk.reconciliation.reconcile_due()
+    assert desk.provider.calls.count("fetch_record") == read + 1
+    assert desk.week("carer-2")[1].minutes_present == 30

@@ -10,10 +10,8 @@ import pytest
 
 from course.model import Cohort, CohortState, Platform
 from course.store import cohorts, watches
-from integration.mailboxes import MailboxWatches
-from integration.provider import CALL_RECORDS, Certificate, Occurrence, ProviderError
+from integration.provider import Occurrence, ProviderError
 from integration.scheduling import NewCarer, NewHousehold, Refused
-from integration.subscriptions import Callbacks
 from tests.factories import make_cohort, make_new_cohort
 from tests.integration.conftest import Office
 
@@ -180,52 +178,6 @@ def test_cancelling_takes_everything_off_the_platform_and_keeps_the_cohort(offic
     assert state is CohortState.CANCELLED
     assert office.teams.plans == {}
     assert office.teams.subscriptions == {}
-
-
-def test_a_subscription_is_renewed_at_two_thirds_of_its_life_and_made_again_when_gone(
-    office: Office,
-) -> None:
-    cohort = open_one(office, platform=Platform.TEAMS)
-    office.clock.move(timedelta(hours=40))
-    assert office.subscriptions.renew_due() == 0
-    office.clock.move(timedelta(hours=10))
-    assert office.subscriptions.renew_due() == 1
-    office.teams.subscriptions.clear()
-    office.clock.move(timedelta(hours=50))
-    assert office.subscriptions.renew_due() == 1
-    assert len(office.teams.subscriptions) == 1
-    with office.database.read() as connection:
-        (watch,) = watches.live_watches(connection, cohort.id)
-    assert watch.watch_ref in office.teams.subscriptions
-
-
-def test_one_subscription_for_each_mailbox_hears_of_changes(office: Office) -> None:
-    keeper = MailboxWatches(
-        database=office.database,
-        providers={Platform.ZOOM: office.zoom, Platform.TEAMS: office.teams},
-        callbacks={
-            Platform.TEAMS: Callbacks(
-                notification_url="https://circle.example/webhooks/teams",
-                lifecycle_url="https://circle.example/webhooks/teams/lifecycle",
-                certificate=Certificate(ref="", der=b""),
-            )
-        },
-        clock=office.clock,
-    )
-    assert keeper.keep() == 0
-    for platform in (Platform.ZOOM, Platform.TEAMS, Platform.TEAMS):
-        open_one(office, platform=platform)
-    assert [keeper.keep() for _ in range(3)] == [2, 0, 0]
-    watched = sorted(name for name, _ in office.teams.calendars.values())
-    assert watched == [CALL_RECORDS, "organiser"]
-    office.clock.move(timedelta(days=4, hours=1))
-    assert [keeper.keep() for _ in range(2)] == [2, 0]  # renewed
-    office.teams.calendars.clear()
-    office.clock.move(timedelta(days=4, hours=1))
-    assert [keeper.keep() for _ in range(2)] == [2, 0]  # gone, and made again
-    assert len(office.teams.calendars) == 2
-    office.clock.move(timedelta(days=90))
-    assert keeper.keep() == 0  # the course is over
 
 
 def test_a_cohort_whose_workflow_never_began_is_taken_up(office: Office) -> None:

@@ -1,0 +1,217 @@
+"""What could not be read at once is read later, or parked: never lost, in nobody's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from course.model import EventKind, Level, ParticipantEvent, Platform, Source
+from course.store import cohorts, evidence, notifications, registers
+from course.store import series as series_store
+from course.store.database import Database
+from course.store.notifications import Notification
+from integration.provider import CallRecord, ProviderError
+from tests.factories import FIRST, NOW, make_cohort
+from tests.fakes import FakeProvider
+from webhooks.evidence import CALL_RECORD, TeamsReader
+from webhooks.inbox import Delivery, Inbox
+from webhooks.rereading import MOST_ATTEMPTS, Rereader
+
+
+class Stubborn:
+    """A reader that fails on some notifications, as one with a fault does."""
+
+    def __init__(self) -> None:
+        self.fails_on = {"poison"}
+
+    def read_again(self, notification: Notification) -> Delivery:
+        if notification.id in self.fails_on:
+            raise KeyError("nobody thought of this")
+        return Delivery(
+            notification=replace(notification, state="done", reason=None),
+            events=(
+                ParticipantEvent(
+                    key=f"zoom:{notification.id}",
+                    platform=Platform.ZOOM,
+                    kind=EventKind.JOINED,
+                    occurred_at=NOW,
+                    source=Source.WEBHOOK,
+                    series_ref="9",
+                ),
+            ),
+        )
+
+
+def waiting(ref: str, *, attempts: int = 0, kind: str = "k", body: str = "{}") -> Delivery:
+    return Delivery(
+        notification=Notification(
+            id=ref,
+            platform=Platform.TEAMS if kind == CALL_RECORD else Platform.ZOOM,
+            received_at=NOW,
+            kind=kind,
+            body=body,
+            state="waiting",
+            attempts=attempts,
+        )
+    )
+
+
+@pytest.fixture
+def inbox(database: Database) -> Iterator[Inbox]:
+    made = Inbox(database)
+    yield made
+    made.close()
+
+
+def states(database: Database) -> dict[str, str]:
+    with database.read() as connection:
+        return {
+            n.id: n.state for n in notifications.notifications_of(connection, ["poison", "good"])
+        }
+
+
+def test_a_poison_notification_is_parked_and_the_others_flow(
+    database: Database, inbox: Inbox
+) -> None:
+    reader = Stubborn()
+    rereader = Rereader(database, {Platform.ZOOM: reader})
+    inbox.accept([waiting("poison", attempts=MOST_ATTEMPTS - 2), waiting("good")])
+    assert rereader.read_waiting() == 1
+    assert states(database) == {"poison": "waiting", "good": "done"}
+    assert rereader.read_waiting() == 0
+    assert states(database)["poison"] == "parked"
+    assert rereader.read_waiting() == 0
+    # A new version of the service can read it.
+    reader.fails_on.clear()
+    assert rereader.take_up_parked() == 1
+    assert rereader.read_waiting() == 1
+    assert states(database) == {"poison": "done", "good": "done"}
+
+
+def test_many_that_keep_failing_do_not_stand_before_a_new_one(
+    database: Database, inbox: Inbox
+) -> None:
+    reader = Stubborn()
+    reader.fails_on |= {f"bad-{n}" for n in range(150)}
+    rereader = Rereader(database, {Platform.ZOOM: reader})
+    inbox.accept([waiting(f"bad-{n}", attempts=1) for n in range(150)])
+    inbox.accept([waiting("good")])
+    assert rereader.read_waiting() == 1
+
+
+LINK = "https://teams.example/l/meetup-join/one"
+
+
+def noted(**changes: object) -> CallRecord:
+    begins, ends = FIRST, FIRST + timedelta(minutes=30)
+    used = ParticipantEvent(
+        key="teams:call:1",
+        platform=Platform.TEAMS,
+        kind=EventKind.MICROPHONE,
+        occurred_at=begins,
+        until_at=ends,
+        source=Source.PLATFORM_RECORD,
+        level=Level.SENDING,
+    )
+    made = CallRecord(join_url=LINK, begins_at=begins, ends_at=ends, events=(used,))
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def teams(database: Database) -> FakeProvider:
+    cohort = make_cohort(platform=Platform.TEAMS, series_ref=None)
+    with database.write() as connection:
+        cohorts.insert_cohort(connection, cohort, {"carer-1": "t"})
+        series_store.update_series(
+            connection, cohort.id, Platform.TEAMS, series_ref="series", join_url=LINK
+        )
+    return FakeProvider(Platform.TEAMS)
+
+
+def calls(database: Database, provider: FakeProvider) -> Rereader:
+    reader = TeamsReader(
+        database=database,
+        audience="",
+        tenant_id="",
+        signing_keys=lambda **_: {},
+        private_keys={},
+        fetch_call_record=provider.fetch_call_record,
+    )
+    return Rereader(database, {Platform.TEAMS: reader})
+
+
+def test_a_call_that_was_noted_is_fetched_and_belongs_to_its_series(
+    database: Database, inbox: Inbox, teams: FakeProvider
+) -> None:
+    rereader = calls(database, teams)
+    teams.call_records["r1"] = noted()
+    inbox.accept([waiting("good", kind=CALL_RECORD, body='{"record": "r1"}')])
+    trouble = ProviderError("Graph does not answer.", permanent=False)
+    teams.trouble.append(("fetch_call_record", trouble))
+    assert rereader.read_waiting() == 0
+    assert states(database)["good"] == "waiting"
+    assert rereader.read_waiting() == 1
+    with database.read() as connection:
+        cohort = cohorts.read_cohort(connection, "cohort-1")
+        assert cohort is not None
+        (event,) = evidence.read_evidence(connection, cohort).events
+        wanted = registers.read_register(connection, "cohort-1", 1).resync_at
+    assert (event.kind, event.series_ref) == (EventKind.MICROPHONE, "series")
+    assert wanted == FIRST + timedelta(minutes=30)  # its attendance report may be there as well
+
+
+def test_other_peoples_calls_leave_nothing_behind(
+    database: Database, inbox: Inbox, teams: FakeProvider
+) -> None:
+    teams.call_records["r1"] = noted(join_url="https://teams.example/l/meetup-join/other")
+    inbox.accept([waiting("good", kind=CALL_RECORD, body='{"record": "r1"}')])
+    assert calls(database, teams).read_waiting() == 0
+    with database.read() as connection:
+        (kept,) = notifications.notifications_of(connection, ["good"])
+        cohort = cohorts.read_cohort(connection, "cohort-1")
+        assert cohort is not None
+        assert evidence.read_evidence(connection, cohort).events == ()
+    assert (kept.state, kept.body) == ("dropped", None)
+
+
+def test_bodies_are_forgotten_after_their_time_and_repeats_are_still_known(
+    database: Database, inbox: Inbox
+) -> None:
+    old = Notification(
+        id="old", platform=Platform.ZOOM, received_at=NOW, kind="k", body="what was said"
+    )
+    inbox.accept([Delivery(notification=old), waiting("good", body="still needed")])
+    with database.write() as connection:
+        assert notifications.prune_bodies(connection, before=NOW) == 0
+        assert notifications.prune_bodies(connection, before=NOW + timedelta(seconds=1)) == 1
+        kept = {n.id: n.body for n in notifications.notifications_of(connection, ["old", "good"])}
+    assert kept == {"old": None, "good": "still needed"}
+    inbox.accept([Delivery(notification=old)])
+    with database.read() as connection:
+        (again,) = notifications.notifications_of(connection, ["old"])
+    assert again.body is None
+
+
+def test_the_last_verified_delivery_is_known_whatever_it_was_kept_as(
+    database: Database, inbox: Inbox
+) -> None:
+    with database.read() as connection:
+        assert notifications.last_received(connection, Platform.ZOOM) is None
+    at = datetime(2027, 1, 16, 10, tzinfo=UTC)
+    fact = ParticipantEvent(
+        key="zoom:1",
+        platform=Platform.ZOOM,
+        kind=EventKind.JOINED,
+        occurred_at=at,
+        source=Source.WEBHOOK,
+        series_ref="9",
+        told_as="meeting.participant_joined",
+        received_at=at,
+    )
+    inbox.accept([Delivery(notification=None, events=(fact,))])
+    with database.read() as connection:
+        assert notifications.last_received(connection, Platform.ZOOM) == at
+        assert notifications.last_received(connection, Platform.TEAMS) is None
