@@ -27,7 +27,8 @@ lint: setup-dev ## Formatter, linter, strict types, security checks
 	@$(PY) -m mypy
 	@$(PY) -m bandit -q -c pyproject.toml -r course integration webhooks web bench *.py
 
-bench: setup-dev ## Measure against the platforms' limits, as ratios (minutes)
+bench: setup-dev ## Measure webhooks against peers and openings against the limits, as ratios (20 minutes)
+	@$(PY) -m bench.webhooks
 	@$(PY) -m bench.opening --cohorts 1,100,1000
 
 lock: ## Resolve the dependencies anew (needs uv)
