@@ -42,6 +42,8 @@ def _instant(row: Mapping[str, Any], name: str) -> datetime | None:
         at = datetime.fromisoformat(str(row.get(name)))
     except ValueError:
         return None
+    if not 2000 <= at.year < 2100:
+        return None  # Graph writes year 1 for "none"
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
 
 

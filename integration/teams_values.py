@@ -73,6 +73,8 @@ def instant(value: object) -> datetime | None:
         zone = ZoneInfo(_WINDOWS_ZONES.get(name, name))
     except (ValueError, KeyError, OSError):
         return None
+    if not 2000 <= wall.year < 2100:
+        return None  # Graph writes year 1 for "none"
     return (wall if wall.tzinfo else wall.replace(tzinfo=zone)).astimezone(UTC)
 
 

@@ -29,6 +29,8 @@ def instant(value: object) -> datetime | None:
         at = datetime.fromisoformat(value)
     except ValueError:
         return None
+    if not 2000 <= at.year < 2100:
+        return None  # of another age: it would break every sum it is in
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
 
 

@@ -55,7 +55,10 @@ def read_object(body: bytes) -> dict[str, Any]:
         if text.startswith("\ufeff"):
             raise Malformed("a byte order mark")
         found = _READER.decode(text)
-    except UnicodeDecodeError as e:
+        if b"\\ud" in body or b"\\uD" in body:
+            # Half a character, written as an escape: nothing could ever store or show it.
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
+    except UnicodeError as e:
         raise Malformed("not UTF-8") from e
     except (ValueError, RecursionError) as e:
         raise Malformed("not JSON") from e

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from course.model import (
@@ -23,6 +23,7 @@ from course.model import (
     Role,
     Source,
 )
+from webhooks.instants import in_utc
 from webhooks.rejected import Malformed
 from webhooks.strict_json import read_object
 
@@ -107,16 +108,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return value.strip()[:200] if isinstance(value, str) else ""
-
-
-def instant(value: Any) -> datetime:
-    """Graph's UTC instants have up to seven decimals; Python keeps six. Raises `Malformed`."""
-    try:
-        found = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as e:
-        raise Malformed("a time that is none") from e
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    # PostgreSQL keeps every character but this one.
+    return value.replace("\0", "").strip()[:200] if isinstance(value, str) else ""
 
 
 def fact_key(*parts: object) -> str:
@@ -135,7 +128,7 @@ def parse(
     """The facts in one decrypted resource. Raises `Malformed`."""
     name = _text(_get(resource, "eventtype") or _get(resource, "calleventtype")).lower()
     told = _get(resource, "eventdatetime")
-    occurred_at = instant(told) if told is not None else received_at
+    occurred_at = in_utc(told) if told is not None else received_at
     kind = KINDS.get(name)
     if kind is not None:
         return (

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from course.model import EventKind, Participant, ParticipantEvent, Platform, Role, Source
+from webhooks.instants import FIRST_YEAR, LAST_YEAR, in_utc
 from webhooks.rejected import Malformed, Rejected
 from webhooks.strict_json import read_object
 from webhooks.zoom_media import MEDIA_EVENTS, media_events, media_kept
@@ -152,7 +153,8 @@ def handshake(body: bytes, *, secret: str) -> dict[str, str] | None:
 def text(value: Any) -> str | None:
     """Zoom gives ids as text in most events and as numbers in some; empty means not given."""
     if isinstance(value, str):
-        return value.strip() or None
+        # PostgreSQL keeps every character but this one.
+        return (value.replace("\0", "") if "\0" in value else value).strip() or None
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -162,15 +164,7 @@ def text(value: Any) -> str | None:
 
 def instant(value: Any) -> datetime | None:
     """An ISO 8601 instant, or None where there is none."""
-    if not isinstance(value, str) or not value:
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError as e:
-        raise Malformed("a time that is none") from e
-    if found.tzinfo is UTC:
-        return found
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    return in_utc(value) if isinstance(value, str) and value else None
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:
@@ -194,7 +188,7 @@ def parse(body: bytes, *, received_at: datetime, sent_direction: str) -> Parsed:
     """Read a verified notification. Raises `Malformed`."""
     found = read_object(body)
     name = found.get("event")
-    if not isinstance(name, str) or not name or len(name) > 100:
+    if not isinstance(name, str) or not name or len(name) > 100 or "\0" in name:
         raise Malformed("no event name")
     payload = _object(found.get("payload"), "payload")
     meeting = _object(payload.get("object"), "object")
@@ -257,9 +251,12 @@ def _told_at(found: Mapping[str, Any]) -> datetime | None:
     if isinstance(stamp, bool) or not isinstance(stamp, int | float):
         return None
     try:
-        return datetime.fromtimestamp(stamp / 1000, tz=UTC)
+        told_at = datetime.fromtimestamp(stamp / 1000, tz=UTC)
     except (OverflowError, ValueError, OSError) as e:
         raise Malformed("a time that is none") from e
+    if not FIRST_YEAR <= told_at.year <= LAST_YEAR:
+        raise Malformed("a time of another age")
+    return told_at
 
 
 def _occurred_at(

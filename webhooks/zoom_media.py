@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from course.model import EventKind, Level, ParticipantEvent, Platform, Source
+from webhooks.instants import in_utc
 from webhooks.rejected import Malformed
 
 MEDIA_EVENTS = frozenset(
@@ -62,16 +63,6 @@ def _levels(rows: list[Mapping[str, Any]], direction: str) -> dict[EventKind, Le
     else:
         microphone = Level.NOT_SENDING
     return {EventKind.CAMERA: camera, EventKind.MICROPHONE: microphone}
-
-
-def _at(value: Any) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError as e:
-        raise Malformed("a time that is none") from e
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def media_events(
@@ -124,8 +115,9 @@ def _spans(
 ) -> list[tuple[EventKind, Level, datetime, datetime]]:
     minutes: dict[datetime, list[Mapping[str, Any]]] = {}
     for row in _rows(participant):
-        at = _at(row.get("date_time"))
-        if at is not None:
+        written = row.get("date_time")
+        if isinstance(written, str):
+            at = in_utc(written)
             minutes.setdefault(at.replace(second=0, microsecond=0), []).append(row)
     spans: list[tuple[EventKind, Level, datetime, datetime]] = []
     for kind in (EventKind.CAMERA, EventKind.MICROPHONE):
@@ -144,7 +136,7 @@ def _seat(participant: Mapping[str, Any]) -> str | None:
     for name in ("user_id", "participant_id"):
         value = participant.get(name)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-            return str(value).strip()
+            return str(value).replace("\0", "").strip()
     return None
 
 

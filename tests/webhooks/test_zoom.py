@@ -236,6 +236,10 @@ def test_an_unknown_event_is_kept_and_counted_as_such() -> None:
         b'{"event": "meeting.participant_joined", "payload": {"object": null}}',
         b'{"event": "meeting.participant_joined", "payload": {"object": {"participant": []}}}',
         raw(joined(join_time="yesterday")),
+        raw(joined(join_time="0001-01-01T00:00:00+23:59")),
+        raw(joined(join_time="9999-12-31T23:59:59-23:59")),
+        json.dumps(joined(user_name="\ud800")).encode(),
+        json.dumps(joined() | {"event": "\udfff"}).encode(),
         raw(joined(user_id={"a": 1})),
         raw({"event": "meeting.started", "event_ts": 1e300, "payload": {"object": {"id": 1}}}),
     ],
@@ -319,3 +323,43 @@ def test_device_names_prove_a_device_and_pass_no_further() -> None:
     assert [(e.kind, e.level) for e in found.events] == [(EventKind.CAMERA, Level.DEVICE_PRESENT)]
     assert "Some Camera" not in repr(found)
     assert "00:00:5E" not in repr(found)
+
+
+def test_a_character_that_no_database_keeps_is_left_out() -> None:
+    (event,) = parse(joined(user_name="Zo\0e", participant_uuid="one\0")).events
+    assert event.connection_ref == "one"
+    assert event.participant is not None
+    assert event.participant.display_name == "Zoe"
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = sorted(zoom.KNOWN)
+
+
+@given(
+    name=st.sampled_from(NAMES),
+    stamp=ANYTHING,
+    about=st.dictionaries(st.sampled_from(["id", "uuid", "start_time", "occurrences"]), ANYTHING),
+    who=st.dictionaries(
+        st.sampled_from(
+            ["user_id", "user_name", "participant_uuid", "join_time", "qos", "data", "email"]
+        ),
+        ANYTHING,
+    ),
+)
+def test_whatever_a_signed_body_holds_it_is_read_or_malformed(
+    name: str, stamp: object, about: dict[str, Any], who: dict[str, Any]
+) -> None:
+    meeting = about | {"participant": who}
+    body = {"event": name, "event_ts": stamp, "payload": {"object": meeting}}
+    try:
+        found = parse(body)
+    except Malformed:
+        return
+    assert all(2000 <= event.occurred_at.year < 2100 for event in found.events)
+    if found.kept is not None:
+        found.kept.encode()
