@@ -24,6 +24,7 @@ from course.store.database import Database, open_sealed
 from gateway import Gateway
 from integration import durable
 from integration.alignment import Alignment
+from integration.calls import CallBot
 from integration.enrolment import Enrolment
 from integration.holdings import Holdings
 from integration.housekeeping import Housekeeping
@@ -43,6 +44,7 @@ from web.headers import install_headers
 from web.health import Metrics, create_health
 from web.join import create_join_page
 from web.problems import Problem, install_problems
+from webhooks.calls_reader import CallsReader
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
 from webhooks.recovery import Recovery
@@ -216,6 +218,20 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
     if teams_reader:
         readers[Platform.TEAMS] = teams_reader
     rereader = Rereader(database, readers)
+    calls_reader = None
+    if teams and teams.call_bot:
+        bot_keys = SigningKeys(
+            login_url=teams.login_url,
+            tenant_id=teams.tenant_id,
+            jwks_url=teams.jwks_url,
+            metadata_url=teams.calls_metadata_url,
+        )
+        calls_reader = CallsReader(
+            database=database,
+            inbox=inbox,
+            audience=teams.client_id,
+            signing_keys=bot_keys.current,
+        )
     started: list[datetime] = []
 
     def close_register(cohort_id: str, week: int, actor: str) -> None:
@@ -246,12 +262,14 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             public_url=settings.public_url,
             allowed_hosts=_allowed_hosts(settings),
             notice=notice,
+            has_bot=calls_reader is not None,
         )
     )
     receivers = Receivers(
         inbox=inbox,
         zoom_reader=zoom_reader,
         teams_reader=teams_reader,
+        calls_reader=calls_reader,
         wake=Housekeeping.wake,
         changed=scheduling.series_changed,
         counted=metrics,
@@ -282,6 +300,10 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         "read waiting": rereader.read_waiting,
         "forget bodies": lambda: _prune(database, settings, clock()),
     }
+    if calls_reader:
+        chores["keep calls"] = CallBot(
+            database=database, providers=providers, public_url=settings.public_url, clock=clock
+        ).keep
     if zoom_reader:
         chores["recover deliveries"] = Recovery(
             database=database,

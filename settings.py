@@ -79,6 +79,7 @@ class TeamsSettings:
     engagements_version: str
     call_records: bool
     call_bot: bool
+    calls_metadata_url: str
 
 
 class _FileSecrets(EnvSettingsSource):
@@ -151,6 +152,7 @@ class Settings(BaseSettings):
     teams_engagements_version: str = Field(default="beta", pattern=r"^(beta|v1\.0)$")
     teams_call_records: bool = True
     teams_call_bot: bool = False
+    teams_calls_metadata_url: str = "https://api.aps.skype.com/v1/.well-known/OpenIdConfiguration"
 
     smtp_url: SecretStr | None = None
     mail_from: str | None = None
@@ -187,6 +189,7 @@ class Settings(BaseSettings):
         "graph_url",
         "login_url",
         "teams_jwks_url",
+        "teams_calls_metadata_url",
     )
     @classmethod
     def _safe_url(cls, value: str | None) -> str | None:
@@ -301,6 +304,7 @@ class Settings(BaseSettings):
             engagements_version=self.teams_engagements_version,
             call_records=self.teams_call_records,
             call_bot=self.teams_call_bot,
+            calls_metadata_url=self.teams_calls_metadata_url,
         )
 
     def storage(self) -> Storage:

@@ -1,8 +1,9 @@
 """Camera and microphone: observations of many kinds to on, off and unknown over time.
 
-Missing observations are never "off". A sample covers its span; a change holds until the next one,
-and the first change tells the opposite of what was before it. Exact states beat samples. A camera
-is on when it is on at any device, and off only when every device that was present is known off.
+Missing observations are never "off". A sample covers its span; a state holds until the next one.
+The platform's record tells of switching, so its first tells the opposite of what was before. Exact
+states beat samples. A camera is on when it is on at any device, and off only when every device
+that was present is known off.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 
 from course.connections import Connection
 from course.intervals import Span, intersect, subtract, total, union
-from course.model import EventKind, Level, ParticipantEvent
+from course.model import EventKind, Level, ParticipantEvent, Source
 
 GAP = timedelta(seconds=90)  # samples come every minute, and not to the second
 ON_SHARE, OFF_SHARE = 0.9, 0.1
@@ -106,7 +107,7 @@ def _known(
     connection: Connection, kind: EventKind, stay: Sequence[Span]
 ) -> tuple[list[Span], list[Span]]:
     """When one device is known to be on, and known to be off."""
-    told = [e for e in connection.media if e.kind is kind and e.level in (*_ON, *_OFF)]
+    told = [e for e in connection.media if e.kind is kind and e.level in (*_ON, *_OFF, None)]
     exact_on, exact_off = _changes([e for e in told if e.until_at is None], stay)
     sample_on, sample_off = _samples([e for e in told if e.until_at is not None])
     exact = [*exact_on, *exact_off]
@@ -121,16 +122,19 @@ def _changes(
     if not changes or not stay:
         return [], []
     first, last = stay[0][0], stay[-1][1]
-    states: list[tuple[datetime, bool]] = [
-        (e.occurred_at, e.level in _ON)
-        for e in sorted(changes, key=lambda e: (e.occurred_at, e.level or "", e.key))
+    ordered = sorted(changes, key=lambda e: (e.occurred_at, e.level or "", e.key))
+    states: list[tuple[datetime, bool | None]] = [
+        (e.occurred_at, None if e.level is None else e.level in _ON) for e in ordered
     ]
-    states.insert(0, (min(first, states[0][0]), not states[0][1]))
+    if ordered[0].source is Source.PLATFORM_RECORD and states[0][1] is not None:
+        # The record tells of switching: what is switched on was off. The others tell what is.
+        states.insert(0, (min(first, states[0][0]), not states[0][1]))
     on: list[Span] = []
     off: list[Span] = []
     for number, (at, is_on) in enumerate(states):
         until = states[number + 1][0] if number + 1 < len(states) else max(last, at)
-        (on if is_on else off).append((at, until))
+        if is_on is not None:  # None: from here on nobody knows
+            (on if is_on else off).append((at, until))
     return list(union(on)), list(union(off))
 
 

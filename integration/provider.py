@@ -271,6 +271,15 @@ class MeetingProvider(Protocol):
     def fetch_call_record(self, record_ref: str) -> CallRecord:
         """What the platform noted of one call."""
 
+    def join_call(self, series: Series, callback_url: str) -> str:
+        """Let our bot join the series' meeting, to hear of its roster; the call's ref."""
+
+    def keep_call(self, call_ref: str) -> None:
+        """Keep our bot in a call."""
+
+    def leave_call(self, call_ref: str) -> None:
+        """Take our bot out of a call. Already gone counts as done."""
+
     def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
         """The deliveries in that span that the platform gave up on, as they would have come;
         none where it keeps no such log."""

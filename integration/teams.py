@@ -15,7 +15,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from course.model import Platform
-from integration import teams_call_records
+from integration import teams_call_records, teams_calls
 from integration.pace import Pace
 from integration.provider import (
     CallRecord,
@@ -67,6 +67,7 @@ class TeamsProvider:
         clock: Callable[[], datetime],
         pace: Pace | None = None,
     ) -> None:
+        self._tenant_id = tenant_id
         self._graph = GraphCalls(
             tenant_id=tenant_id,
             client_id=client_id,
@@ -341,6 +342,18 @@ class TeamsProvider:
     def fetch_call_record(self, record_ref: str) -> CallRecord:
         """GET /communications/callRecords/{id}."""
         return teams_call_records.fetch(self._graph, record_ref)
+
+    def join_call(self, series: Series, callback_url: str) -> str:
+        """POST /communications/calls."""
+        return teams_calls.join(self._graph, series, self._tenant_id, callback_url)
+
+    def keep_call(self, call_ref: str) -> None:
+        """POST /communications/calls/{id}/keepAlive."""
+        teams_calls.keep_alive(self._graph, call_ref)
+
+    def leave_call(self, call_ref: str) -> None:
+        """DELETE /communications/calls/{id}."""
+        teams_calls.leave(self._graph, call_ref)
 
     def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
         """Graph repeats for four hours and keeps no log."""

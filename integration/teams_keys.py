@@ -1,4 +1,5 @@
-"""Microsoft's public signing keys, with which Graph proves that a rich notification is its own.
+"""Microsoft's public signing keys, with which Graph proves that a rich notification is its own,
+and, at another address, those of what it tells to bots in calls.
 
 The keys are fetched on first need, kept, and fetched again when an unknown key id turns up, at
 most once a minute: an attacker who invents key ids must not make us hammer the login service.
@@ -39,11 +40,13 @@ class SigningKeys:
         login_url: str,
         tenant_id: str,
         jwks_url: str | None,
+        metadata_url: str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._login_url = login_url
         self._tenants = ("common", tenant_id)
         self._jwks_url = jwks_url
+        self._metadata_url = metadata_url
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._keys: dict[str, Any] = {}
@@ -93,6 +96,8 @@ class SigningKeys:
 
     def _metadata(self) -> dict[str, Any]:
         """The keys are the same for every tenant; not every login service knows "common"."""
+        if self._metadata_url is not None:
+            return self._get(self._metadata_url)
         try:
             return self._get(f"{self._login_url}/{self._tenants[0]}/{METADATA}")
         except ProviderError:

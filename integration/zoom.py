@@ -321,6 +321,17 @@ class ZoomProvider:
         """Zoom has no such records."""
         raise ProviderError(f"Zoom has no call record {record_ref}.", permanent=True)
 
+    def join_call(self, series: Series, callback_url: str) -> str:
+        """Zoom tells what is needed by webhook."""
+        del series, callback_url
+        raise ProviderError("No bot joins a meeting on Zoom.", permanent=True)
+
+    def keep_call(self, call_ref: str) -> None:
+        """No bot joins a meeting on Zoom."""
+
+    def leave_call(self, call_ref: str) -> None:
+        """No bot joins a meeting on Zoom."""
+
     def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
         """From the log of our app, where its id is configured."""
         if not self._app_id:

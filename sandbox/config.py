@@ -25,6 +25,7 @@ GRAPH_ROLES = (
     "OnlineMeetingArtifact.Read.All",
     "CallRecords.Read.All",
     "User.Read.All",
+    "Calls.JoinGroupCall.All",
 )
 
 

@@ -132,6 +132,7 @@ def create_control(
         graph.calendar.clear()
         graph.subscriptions.clear()
         graph.stage.call_records.clear()
+        graph.calls.live.clear()
         return jsonify(cleared=True)
 
     @routes.post("/control/zoom/scenes")
@@ -149,6 +150,18 @@ def create_control(
     @routes.post("/control/teams/subscriptions/<ref>/<kind>")
     def lifecycle(ref: str, kind: str) -> Response:
         return jsonify(answered=graph.subscriptions.lifecycle(ref, kind))
+
+    @routes.get("/control/teams/calls")
+    def bots() -> Response:
+        return jsonify(calls=list(graph.calls.live))
+
+    @routes.post("/control/teams/calls/<call_id>/participants")
+    def roster(call_id: str) -> Response:
+        return jsonify(answered=graph.calls.tell(call_id, "/participants", _json()))
+
+    @routes.post("/control/teams/calls/<call_id>/state")
+    def call_state(call_id: str) -> Response:
+        return jsonify(answered=graph.calls.tell(call_id, "", _json()))
 
     @routes.post("/control/faults")
     def add_fault() -> Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
 
+from sandbox.graph_calls import add_calls
 from sandbox.graph_errors import GraphError
 from sandbox.graph_event_routes import add_events
 from sandbox.graph_meetings import add_meetings
@@ -22,6 +23,7 @@ def create_graph_api(graph: GraphStandIn) -> Blueprint:
     add_events(routes, graph)
     add_meetings(routes, graph)
     add_subscriptions(routes, graph)
+    add_calls(routes, graph)
 
     @routes.errorhandler(GraphError)
     def refused(error: GraphError) -> Response:

@@ -38,6 +38,12 @@ def add_meetings(routes: Blueprint, graph: GraphStandIn) -> None:
         series = graph.calendar.by_join_url(asked[1].replace("''", "'"))
         return jsonify(value=[] if series is None else [_meeting(series, graph.config)])
 
+    @routes.get("/<version>/users/<user>/onlineMeetings/<meeting_id>")
+    @needs(graph, "OnlineMeetings.Read.All")
+    def one(version: str, user: str, meeting_id: str) -> Response:
+        del version
+        return jsonify(_meeting(graph.meeting(user, meeting_id), graph.config))
+
     at = "/<version>/users/<user>/onlineMeetings/<meeting_id>/attendanceReports"
 
     @routes.get(at)

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from flask import Response, jsonify, request
 
+from sandbox.bot_calls import Calls
 from sandbox.config import SandboxConfig
 from sandbox.delivery import Courier
 from sandbox.graph_errors import GraphError
@@ -39,6 +40,7 @@ class GraphStandIn:
     calendar: Calendar
     subscriptions: Subscriptions
     stage: GraphStage
+    calls: Calls
     lock: threading.RLock
 
     def play(self, scene: Scene) -> dict[str, object]:
@@ -123,6 +125,7 @@ def create_graph(config: SandboxConfig, *, clock: Callable[[], datetime]) -> Gra
         calendar=calendar,
         subscriptions=subscriptions,
         stage=GraphStage(config, calendar, subscriptions),
+        calls=Calls(login, Courier()),
         lock=threading.RLock(),
     )
 

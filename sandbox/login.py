@@ -58,6 +58,18 @@ class LoginStandIn:
         }
         return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": self.kid})
 
+    def call_token(self) -> str:
+        """What proves to a bot that a call's notification is Microsoft's."""
+        now = int(time.time())
+        claims = {
+            "aud": self.config.teams_client_id,
+            "iss": "https://graph.microsoft.com",
+            "nbf": now,
+            "exp": now + 3600,
+            "tid": self.config.teams_tenant_id,
+        }
+        return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": self.kid})
+
     def public_keys(self) -> dict[str, Any]:
         """The key set that the metadata names."""
         numbers = self.key.public_key().public_numbers()

@@ -56,6 +56,7 @@ class FakeProvider:
         self.invited: dict[str, dict[str, Invitation]] = {}
         self.call_records: dict[str, CallRecord] = {}
         self.delivery_log: list[str] = []
+        self.joined: dict[str, tuple[str, str]] = {}
         self.encrypted_to: dict[str, str] = {}  # renewed with another certificate
         self.subscriptions: dict[str, WatchRequest] = {}
         self.calendars: dict[str, tuple[str, str]] = {}
@@ -244,6 +245,21 @@ class FakeProvider:
     def fetch_call_record(self, record_ref: str) -> CallRecord:
         self._called("fetch_call_record")
         return self.call_records[record_ref]
+
+    def join_call(self, series: Series, callback_url: str) -> str:
+        self._called("join_call")
+        ref = f"call-{next(self._numbers)}"
+        self.joined[ref] = (series.ref, callback_url)
+        return ref
+
+    def keep_call(self, call_ref: str) -> None:
+        self._called("keep_call")
+        if call_ref not in self.joined:
+            raise ProviderError("The call is over.", permanent=True, gone=True)
+
+    def leave_call(self, call_ref: str) -> None:
+        self._called("leave_call")
+        self.joined.pop(call_ref, None)
 
     def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
         self._called("lost_deliveries")

@@ -70,6 +70,26 @@ class StandIns:
             thread.join()
             server.server_close()
 
+    @contextmanager
+    def listener(self, heard: list[tuple[str, bytes]]) -> Iterator[str]:
+        """An address that notes each request's authorization and body, and answers 202."""
+
+        def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+            heard.append((environ.get("HTTP_AUTHORIZATION", ""), body))
+            start_response("202 Accepted", [])
+            return []
+
+        server = make_server("127.0.0.1", 0, answer, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/calls/secret"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
     def play(self, platform: Platform, scene: dict[str, Any]) -> dict[str, Any]:
         """Play one held session; what became of its notifications."""
         told = requests.post(

@@ -22,6 +22,7 @@ from course.model import (
     Cohort,
     EventKind,
     ParticipantEvent,
+    Platform,
     Session,
     SessionState,
     Source,
@@ -46,10 +47,12 @@ def create_join_page(
     public_url: str,
     allowed_hosts: Callable[[str], bool],
     notice: str,
+    has_bot: bool = False,
 ) -> Blueprint:
     """`/join/{token}` and the style sheet.
 
-    `allowed_hosts` says where a stored link may lead; `notice` stands on top of every page.
+    `allowed_hosts` says where a stored link may lead; `notice` stands on top of every page;
+    `has_bot`: a bot of ours joins the sessions on Teams, and people are told.
     """
     here = Path(__file__).parent
     routes = Blueprint("join", __name__, template_folder=str(here / "templates"))
@@ -114,6 +117,7 @@ def create_join_page(
             soon=session is not None and now >= session.starts_at - EARLY,
             link_ready=enrolment.platform_join_url is not None,
             platform=cohort.platform.value.capitalize(),
+            bot=has_bot and cohort.platform is Platform.TEAMS,
         )
 
     @routes.post("/join/<token>")

@@ -27,12 +27,15 @@ import structlog
 
 from course.model import Platform
 from course.store.database import STORAGE_TROUBLE
+from integration.provider import ProviderError
 from webhooks import teams
+from webhooks.calls_reader import CallsReader
 from webhooks.evidence import TeamsReader, ZoomReader, parked, quarantined
 from webhooks.inbox import Delivery, Inbox, NotStored
 from webhooks.rejected import Malformed, Rejected
 
 PREFIX = "/webhooks/"
+CALLS = "/webhooks/teams/calls/"
 LARGEST = 1 << 20  # bytes of a body
 HARDENED = (
     ("X-Content-Type-Options", "nosniff"),
@@ -111,6 +114,7 @@ class Receivers:
     inbox: Inbox
     zoom_reader: ZoomReader | None
     teams_reader: TeamsReader | None
+    calls_reader: CallsReader | None = None
     wake: Callable[[], None]
     changed: Changed
     counted: Counted
@@ -144,7 +148,9 @@ class Receivers:
             return self._zoom
         if path == "/webhooks/teams":
             return self._teams
-        return self._lifecycle if path == "/webhooks/teams/lifecycle" else None
+        if path == "/webhooks/teams/lifecycle":
+            return self._lifecycle
+        return self._call if path.startswith(CALLS) else None
 
     async def _in_thread(self, do: Callable[..., Answer], *args: Any) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self.threads, do, *args)
@@ -195,6 +201,29 @@ class Receivers:
         if (shaken := self._handshake(request)) is not None:
             return shaken
         return await self._in_thread(self._read_lifecycle, body)
+
+    async def _call(self, request: Request, body: bytes) -> Answer:
+        secret = request.path.removeprefix(CALLS)
+        return await self._in_thread(
+            self._read_call, secret, request.headers.get("authorization") or "", body
+        )
+
+    def _read_call(self, secret: str, authorization: str, body: bytes) -> Answer:
+        if self.calls_reader is None:
+            return _problem(401, "Not provably from Microsoft")
+        try:
+            self.calls_reader.take(secret, authorization, body, now=self.clock())
+        except Rejected as e:
+            self.counted.outcome(Platform.TEAMS, f"call_{e.reason}")
+            return _problem(401, "Not provably from Microsoft")
+        except Malformed as e:
+            self.counted.outcome(Platform.TEAMS, "call_malformed")
+            log.info("call_notification_malformed", reason=str(e))
+            return Answer(202)
+        except ProviderError as e:
+            return _not_stored(str(e))
+        self.counted.outcome(Platform.TEAMS, "call_accepted")
+        return Answer(202)
 
     def _read_teams(self, body: bytes) -> Answer:
         began, now = time.perf_counter(), self.clock()

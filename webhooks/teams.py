@@ -9,7 +9,7 @@ about: every key is therefore looked up without regard to case.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -96,7 +96,7 @@ def lifecycle(item: Mapping[str, Any]) -> Lifecycle:
     return Lifecycle(watch_ref=ref, kind=kind if kind in known else "unknown")
 
 
-def _get(value: Mapping[str, Any], name: str) -> Any:
+def field(value: Mapping[str, Any], name: str) -> Any:
     """A field by name in any case."""
     if name in value:
         return value[name]
@@ -107,7 +107,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
     # PostgreSQL keeps every character but this one.
     return value.replace("\0", "").strip()[:200] if isinstance(value, str) else ""
 
@@ -126,8 +126,8 @@ def parse(
     organiser_ref: str | None,
 ) -> tuple[ParticipantEvent, ...]:
     """The facts in one decrypted resource. Raises `Malformed`."""
-    name = _text(_get(resource, "eventtype") or _get(resource, "calleventtype")).lower()
-    told = _get(resource, "eventdatetime")
+    name = text(field(resource, "eventtype") or field(resource, "calleventtype")).lower()
+    told = field(resource, "eventdatetime")
     occurred_at = in_utc(told) if told is not None else received_at
     kind = KINDS.get(name)
     if kind is not None:
@@ -160,7 +160,7 @@ def _roster(resource: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], bo
         ("activeparticipants@joined", False),
         ("activeparticipants@exited", True),
     ):
-        found = _get(resource, name)
+        found = field(resource, name)
         if found is None:
             continue
         if not isinstance(found, list):
@@ -178,17 +178,17 @@ def _of_participant(
     series_ref: str,
     organiser_ref: str | None,
 ) -> Iterator[ParticipantEvent]:
-    ref = _text(_get(seen, "id"))
+    ref = text(field(seen, "id"))
     if not ref:
         raise Malformed("a participant without id")
     # Leaving and losing the connection ("inactive state") both end presence.
-    if gone or isinstance(_get(seen, "removedstate"), Mapping):
+    if gone or isinstance(field(seen, "removedstate"), Mapping):
         kind = EventKind.LEFT
-    elif _get(seen, "isinlobby") is True:
+    elif field(seen, "isinlobby") is True:
         kind = EventKind.WAITING
     else:
         kind = EventKind.JOINED
-    who = _who(seen, organiser_ref)
+    who = who_is(seen, organiser_ref)
 
     def fact(kind: EventKind, level: Level | None) -> ParticipantEvent:
         # A rename comes as a repeated "joined" with another name: a fact of its own.
@@ -209,59 +209,63 @@ def _of_participant(
     if kind is not EventKind.JOINED:
         return
     # The type defines these two; no documented delta carries them. Used when they are there.
-    muted, streams = _get(seen, "ismuted"), _get(seen, "mediastreams")
+    muted, streams = field(seen, "ismuted"), field(seen, "mediastreams")
     if isinstance(muted, bool):
         yield fact(EventKind.MICROPHONE, Level.OFF if muted else Level.ON)
     if isinstance(streams, list):
-        sends = any(
-            _text(_get(stream, "mediatype")).lower() == "video"
-            and _text(_get(stream, "direction")).lower() in _SENDS
-            for stream in streams
-            if isinstance(stream, Mapping)
-        )
-        yield fact(EventKind.CAMERA, Level.ON if sends else Level.OFF)
+        yield fact(EventKind.CAMERA, Level.ON if camera_sends(streams) else Level.OFF)
 
 
-def _who(seen: Mapping[str, Any], organiser_ref: str | None) -> Participant:
-    identities = _mapping(_get(_mapping(_get(seen, "info")), "identity"))
+def camera_sends(streams: Sequence[Any]) -> bool:
+    """Whether a camera is on: a video stream that is sent; screen sharing is another type."""
+    return any(
+        text(field(stream, "mediatype")).lower() == "video"
+        and text(field(stream, "direction")).lower() in _SENDS
+        for stream in streams
+        if isinstance(stream, Mapping)
+    )
+
+
+def who_is(seen: Mapping[str, Any], organiser_ref: str | None) -> Participant:
+    identities = _mapping(field(_mapping(field(seen, "info")), "identity"))
     for kind in _IDENTITIES:
-        identity = _get(identities, kind)
+        identity = field(identities, kind)
         if not isinstance(identity, Mapping):
             continue
-        account = _text(_get(identity, "id"))
+        account = text(field(identity, "id"))
         # Anonymous joiners come as "teamsvisitor:..." with an id that changes at every visit.
         lasting = (
             kind == "user"
             and bool(account)
             and not account.startswith("teamsvisitor:")
-            and bool(_text(_get(identity, "tenantid")))
+            and bool(text(field(identity, "tenantid")))
         )
         return Participant(
-            display_name=_text(_get(identity, "displayname")),
-            email=_text(_get(identity, "email")),
+            display_name=text(field(identity, "displayname")),
+            email=text(field(identity, "email")),
             account_ref=account or None,
             stable_account=lasting,
             role=Role.ORGANISER if account and account == organiser_ref else Role.ATTENDEE,
         )
     program = next(
-        (found for kind in _PROGRAMS if isinstance(found := _get(identities, kind), Mapping)), None
+        (found for kind in _PROGRAMS if isinstance(found := field(identities, kind), Mapping)), None
     )
     if program is not None:
-        return Participant(display_name=_text(_get(program, "displayname")), role=Role.BOT)
+        return Participant(display_name=text(field(program, "displayname")), role=Role.BOT)
     return Participant()
 
 
 def minimise(resource: Mapping[str, Any]) -> dict[str, Any]:
     """What is stored of a resource: kind, time, and who came or went."""
     return {
-        "event": _text(_get(resource, "eventtype") or _get(resource, "calleventtype")),
-        "at": _text(_get(resource, "eventdatetime")),
+        "event": text(field(resource, "eventtype") or field(resource, "calleventtype")),
+        "at": text(field(resource, "eventdatetime")),
         "roster": [
             {
-                "id": _text(_get(seen, "id")),
-                "name": _who(seen, None).display_name,
-                "gone": gone or isinstance(_get(seen, "removedstate"), Mapping),
-                "lobby": _get(seen, "isinlobby") is True,
+                "id": text(field(seen, "id")),
+                "name": who_is(seen, None).display_name,
+                "gone": gone or isinstance(field(seen, "removedstate"), Mapping),
+                "lobby": field(seen, "isinlobby") is True,
             }
             for seen, gone in _roster(resource)
         ],

@@ -215,6 +215,22 @@ def _current_links(connection: Connection, cohort_id: str) -> tuple[Link, ...]:
     return tuple(current[ref] for ref in sorted(current))
 
 
+def call_events(
+    connection: Connection, series_ref: str, *, since: datetime
+) -> list[ParticipantEvent]:
+    """What our bot was told of a series' calls since then."""
+    table = tables.participant_event
+    rows = connection.execute(
+        select(table).where(
+            table.c.platform == Platform.TEAMS.value,
+            table.c.series_ref == series_ref,
+            table.c.source == Source.CALL_BOT.value,
+            table.c.occurred_at >= since,
+        )
+    ).mappings()
+    return [_event(row) for row in rows]
+
+
 def known_instances(connection: Connection, cohort: Cohort, session: Session) -> tuple[str, ...]:
     """The held instances that notifications named around a session."""
     table = tables.participant_event

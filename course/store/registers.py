@@ -105,6 +105,26 @@ def due_records(connection: Connection, *, since: datetime, now: datetime) -> li
     return [(row[0], row[1]) for row in rows]
 
 
+def sessions_around(
+    connection: Connection, platform: Platform, *, begins: datetime, ends: datetime
+) -> list[tuple[str, int]]:
+    """(cohort id, week) of ready cohorts' sessions that begin before and end after."""
+    session, cohort = tables.session, tables.cohort
+    rows = connection.execute(
+        select(session.c.cohort_id, session.c.week)
+        .join(cohort, cohort.c.id == session.c.cohort_id)
+        .where(
+            cohort.c.platform == platform.value,
+            cohort.c.state != CohortState.CANCELLED.value,
+            session.c.state == SessionState.SCHEDULED.value,
+            session.c.starts_at <= begins,
+            session.c.ends_at >= ends,
+        )
+        .order_by(session.c.starts_at, session.c.cohort_id)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def any_held(
     connection: Connection, platform: Platform, *, since: datetime, until: datetime
 ) -> bool:

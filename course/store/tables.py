@@ -197,6 +197,22 @@ watch = Table(
     Column("problem", Text),
 )
 
+bot_call = Table(
+    "bot_call",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("week", Integer, nullable=False),
+    Column("platform", String(16), nullable=False),
+    Column("series_ref", Text, nullable=False),
+    Column("secret_hash", String(64), nullable=False, unique=True),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("call_ref", Text),
+    Column("kept_alive_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("problem", Text),
+)
+
 mailbox_watch = Table(
     "mailbox_watch",
     metadata,

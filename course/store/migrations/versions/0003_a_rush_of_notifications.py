@@ -92,3 +92,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_register_version")),
     )
     op.create_index("ix_register_version_register", "register_version", ["cohort_id", "week"])
+    op.create_table(
+        "bot_call",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("cohort_id", sa.String(length=32), nullable=False),
+        sa.Column("week", sa.Integer(), nullable=False),
+        sa.Column("platform", sa.String(length=16), nullable=False),
+        sa.Column("series_ref", sa.Text(), nullable=False),
+        sa.Column("secret_hash", sa.String(length=64), nullable=False),
+        sa.Column("asked_at", INSTANT, nullable=False),
+        sa.Column("call_ref", sa.Text(), nullable=True),
+        sa.Column("kept_alive_at", INSTANT, nullable=True),
+        sa.Column("ended_at", INSTANT, nullable=True),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["cohort_id"], ["cohort.id"], name=op.f("fk_bot_call_cohort_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bot_call")),
+        sa.UniqueConstraint("secret_hash", name=op.f("uq_bot_call_secret_hash")),
+    )
+    op.create_index(op.f("ix_bot_call_cohort_id"), "bot_call", ["cohort_id"])
