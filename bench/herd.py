@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-ACCOUNT, SECRET = "bench-account", "bench-secret"  # invented  # nosec B105
+ACCOUNT, SECRET = "bench-account", "bench-secret"
 COHORTS = 500
 LATE = 3.0  # seconds; Zoom waits no longer
 

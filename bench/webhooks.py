@@ -201,7 +201,7 @@ def kills(count: int) -> None:
         lost = taken = 0
         for number in range(times):
             with running(name) as side:
-                moment = random.uniform(0.1, 1.5)  # nosec B311 (no secret)
+                moment = random.uniform(0.1, 1.5)  # nosec B311
                 row = side.crowd(
                     *("--count", 20_000, "--seconds", 10, "--seed", number), kill_after=moment
                 )

@@ -152,9 +152,7 @@ def running(folder: Path, database_url: str | None) -> Iterator[Service]:
                 process.wait()
 
 
-def kill_everywhere(
-    service: Service, platform: str, *, when: Sequence[str] = ("kill_before", "kill_after")
-) -> None:
+def kill_everywhere(service: Service, platform: str, *, when: Sequence[str]) -> None:
     service.fresh()
     cohort = service.open(platform, "unharmed")
     assert cohort is not None
@@ -179,20 +177,24 @@ def kill_everywhere(
             service.is_exact(platform)
 
 
-@pytest.mark.parametrize("platform", ["zoom", "teams"])
+# A kill before the platform acts leaves there what the kill after the call before left: what
+# differs, that a call was begun, differs alike on both platforms, so one of them is enough for it.
+BEFORE_AND_AFTER, AFTER = ("kill_before", "kill_after"), ("kill_after",)
+
+
+@pytest.mark.parametrize(("platform", "when"), [("zoom", BEFORE_AND_AFTER), ("teams", AFTER)])
 def test_a_kill_at_every_call_of_an_opening_leaves_one_exact_series(
-    tmp_path: Path, platform: str
+    tmp_path: Path, platform: str, when: Sequence[str]
 ) -> None:
     with running(tmp_path, None) as service:
-        kill_everywhere(service, platform)
+        kill_everywhere(service, platform, when=when)
 
 
 @needs_postgresql
-@pytest.mark.parametrize("platform", ["zoom", "teams"])
-def test_a_kill_at_every_call_of_an_opening_with_postgresql(tmp_path: Path, platform: str) -> None:
+def test_a_kill_at_every_call_of_an_opening_with_postgresql(tmp_path: Path) -> None:
     with (
         cluster() as url,
         running(tmp_path, f"{url}/postgres") as service,
     ):
-        # A kill before the platform acts differs in nothing that the database could know.
-        kill_everywhere(service, platform, when=("kill_after",))
+        # Teams' opening has every kind of step that Zoom's has.
+        kill_everywhere(service, "teams", when=AFTER)

@@ -30,7 +30,8 @@ class Journal:
     """
 
     def __init__(self, table: Table, dialect: Dialect) -> None:
-        self._into = f"INSERT INTO {table.name} ({', '.join(c.name for c in table.c)}) VALUES "
+        columns = ", ".join(column.name for column in table.c)
+        self._into = f"INSERT INTO {table.name} ({columns}) VALUES "  # nosec
         encoders = (_encoder(column.type, dialect) for column in table.c)
         self._encoders = tuple((n, encode) for n, encode in enumerate(encoders) if encode)
         mark = "?" if dialect.name == "sqlite" else "%s"

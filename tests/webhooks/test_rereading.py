@@ -95,9 +95,9 @@ def test_many_that_keep_failing_do_not_stand_before_a_new_one(
     database: Database, inbox: Inbox
 ) -> None:
     reader = Stubborn()
-    reader.fails_on |= {f"bad-{n}" for n in range(150)}
+    reader.fails_on |= {f"bad-{n}" for n in range(101)}
     rereader = Rereader(database, {Platform.ZOOM: reader})
-    inbox.accept([waiting(f"bad-{n}", attempts=1) for n in range(150)])
+    inbox.accept([waiting(f"bad-{n}", attempts=1) for n in range(101)])
     inbox.accept([waiting("good")])
     assert rereader.read_waiting() == 1
 
