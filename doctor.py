@@ -12,7 +12,7 @@ from course.model import CohortState, Platform
 from course.store import cohorts, mailboxes, notifications, watches
 from course.store.cipher import UnreadableField
 from course.store.database import STORAGE_TROUBLE, Database, open_sealed
-from integration.provider import ProviderError
+from integration.provider import CALL_RECORDS, ProviderError
 from settings import Settings, SettingsError
 from web.health_words import VALIDATION_OVERDUE
 
@@ -145,6 +145,9 @@ def _subscriptions(
             yield Finding(f"subscriptions on {platform.value}", False, str(e))
     for calendar in shared:
         known = alive.get(calendar.platform, {}).get(calendar.watch_ref or "")
+        if calendar.mailbox_ref == CALL_RECORDS and known is None:
+            yield Finding("call records", True, f"not heard of ({calendar.problem}); optional")
+            continue
         yield _alive(f"subscription to {calendar.mailbox_ref}", known, calendar.problem)
     for watch in ours:
         known = alive.get(watch.platform, {}).get(watch.watch_ref or "")

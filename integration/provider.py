@@ -268,8 +268,8 @@ class MeetingProvider(Protocol):
     def live_watches(self) -> Mapping[str, datetime]:
         """Our subscriptions as the platform knows them: until when each lives."""
 
-    def fetch_call_record(self, record_ref: str) -> CallRecord:
-        """What the platform noted of one call."""
+    def fetch_call_record(self, record_ref: str, *, with_events: bool) -> CallRecord:
+        """Whose call the platform noted, and `with_events` what it noted of it."""
 
     def join_call(self, series: Series, callback_url: str) -> str:
         """Let our bot join the series' meeting, to hear of its roster; the call's ref."""

@@ -339,9 +339,9 @@ class TeamsProvider:
         """GET /subscriptions."""
         return self._watches.live()
 
-    def fetch_call_record(self, record_ref: str) -> CallRecord:
+    def fetch_call_record(self, record_ref: str, *, with_events: bool) -> CallRecord:
         """GET /communications/callRecords/{id}."""
-        return teams_call_records.fetch(self._graph, record_ref)
+        return teams_call_records.fetch(self._graph, record_ref, with_events=with_events)
 
     def join_call(self, series: Series, callback_url: str) -> str:
         """POST /communications/calls."""

@@ -28,20 +28,24 @@ _PROVES = {
 }
 
 
-def fetch(graph: GraphCalls, record_ref: str) -> CallRecord:
-    """GET /communications/callRecords/{id} with its sessions. Raises `ProviderError`."""
+def fetch(graph: GraphCalls, record_ref: str, *, with_events: bool) -> CallRecord:
+    """GET /communications/callRecords/{id}, with its sessions or without. Raises `ProviderError`.
+
+    The permission is for every call of the tenant: of a call that is not ours, its link and times
+    are all that is ever asked for.
+    """
     answer = graph.call(
         "GET",
         f"v1.0/communications/callRecords/{quote(record_ref, safe='')}",
         needs=READ_CALL_RECORDS,
-        params={"$expand": "sessions($expand=segments)"},
+        params={"$expand": "sessions($expand=segments)"} if with_events else None,
         headers={"Prefer": "include-unknown-enum-members"},
     )
     body = answer.body
     begins, ends = utc_instant(body, "startDateTime"), utc_instant(body, "endDateTime")
     if begins is None or ends is None:
         raise ProviderError("Graph's call record has no times.", permanent=False)
-    sessions = list(_sessions(graph, body))
+    sessions = list(_sessions(graph, body)) if with_events else []
     return CallRecord(
         join_url=str(body.get("joinWebUrl") or ""),
         begins_at=begins,

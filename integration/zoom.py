@@ -317,8 +317,9 @@ class ZoomProvider:
         """Zoom needs no subscription per meeting."""
         return {}
 
-    def fetch_call_record(self, record_ref: str) -> CallRecord:
+    def fetch_call_record(self, record_ref: str, *, with_events: bool) -> CallRecord:
         """Zoom has no such records."""
+        del with_events
         raise ProviderError(f"Zoom has no call record {record_ref}.", permanent=True)
 
     def join_call(self, series: Series, callback_url: str) -> str:

@@ -18,16 +18,25 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each worker begin with its part of the slow tests, so that none is left for the end."""
+    """Let each worker begin with its part of the slow tests, so that none is left for the end.
+
+    Those of a module marked `together` share what is slow to set up: they stay with one worker.
+    """
     slow = [item for item in items if item.get_closest_marker("slow")]
     quick = [item for item in items if item not in slow]
-    shares = [slow[n::WORKERS] for n in range(WORKERS)]
-    size = len(quick) // WORKERS + 1
-    items[:] = [
-        item
-        for n, share in enumerate(shares)
-        for item in (*share, *quick[n * size : (n + 1) * size])
-    ]
+    units: dict[str, list[pytest.Item]] = {}
+    for item in slow:
+        together = item.get_closest_marker("together")
+        units.setdefault(item.nodeid.split("::")[0] if together else item.nodeid, []).append(item)
+    found = list(units.values())
+    size = -(-len(items) // WORKERS)
+    items.clear()
+    for number in range(WORKERS):
+        items += [item for unit in found[number::WORKERS] for item in unit]
+        fill = max(0, min(len(quick), (number + 1) * size - len(items)))
+        items += quick[:fill]
+        del quick[:fill]
+    items += quick
 
 
 @pytest.fixture

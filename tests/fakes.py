@@ -242,9 +242,10 @@ class FakeProvider:
     def live_watches(self) -> Mapping[str, datetime]:
         return {ref: request.expires_at for ref, request in self.subscriptions.items()}
 
-    def fetch_call_record(self, record_ref: str) -> CallRecord:
-        self._called("fetch_call_record")
-        return self.call_records[record_ref]
+    def fetch_call_record(self, record_ref: str, *, with_events: bool) -> CallRecord:
+        self._called("fetch_call_record with events" if with_events else "fetch_call_record")
+        found = self.call_records[record_ref]
+        return found if with_events else replace(found, events=())
 
     def join_call(self, series: Series, callback_url: str) -> str:
         self._called("join_call")

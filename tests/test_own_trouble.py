@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 IN_TIME = 3.0  # seconds; Zoom waits no longer
 CONFIG = SandboxConfig(base_url="http://127.0.0.1:9")  # nobody is there: nothing is asked of it
 numbers = itertools.count(1)
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.together]
 
 
 class Service:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -183,6 +183,12 @@ class SigningKeys(Protocol):
     def __call__(self, *, unknown: str | None = None) -> Mapping[str, Any]: ...
 
 
+class FetchCallRecord(Protocol):
+    """Asks the platform for a call that it noted. Raises `ProviderError`."""
+
+    def __call__(self, record_ref: str, *, with_events: bool) -> CallRecord: ...
+
+
 class TeamsReader:
     """Reads what Graph sent, item by item: a bad one never takes a good one with it."""
 
@@ -194,7 +200,7 @@ class TeamsReader:
         tenant_id: str,
         signing_keys: SigningKeys,
         private_keys: Mapping[str, RSAPrivateKey],
-        fetch_call_record: Callable[[str], CallRecord],
+        fetch_call_record: FetchCallRecord,
     ) -> None:
         self._database = database
         self._audience = audience
@@ -296,7 +302,7 @@ class TeamsReader:
 
     def _read_call_record(self, notification: Notification, record_ref: str) -> Delivery:
         """Fetch what a notification only points to. Raises `Dropped` when the call is not ours."""
-        record = self._fetch_call_record(record_ref)
+        record = self._fetch_call_record(record_ref, with_events=False)
         with self._database.read() as connection:
             near = series_store.series_around(
                 connection, Platform.TEAMS, begins=record.begins_at, ends=record.ends_at
@@ -304,6 +310,7 @@ class TeamsReader:
         ours = next((s for s in near if s.join_url and s.join_url == record.join_url), None)
         if ours is None or ours.series_ref is None:
             raise Dropped("other_call")
+        record = self._fetch_call_record(record_ref, with_events=True)
         with self._database.write() as connection:
             # Noted calls are over: their attendance report may be there as well, or again.
             registers.want_records(

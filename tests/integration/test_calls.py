@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 import requests
 
+from course.model import EventKind, Level, Platform
 from integration.provider import ProviderError, Series, SeriesPlan, Slot
 from integration.teams_keys import SigningKeys
 from tests.factories import FIRST
@@ -79,3 +80,37 @@ def test_what_the_bot_is_told_is_signed_with_a_key_that_can_be_found(
     )
     ((seen,),) = parse(body, organiser_ref=None).rosters
     assert (seen.ref, seen.muted, seen.camera) == ("p1", True, None)
+
+
+def test_a_finished_call_tells_what_was_used_and_by_whom_nobody_knows(
+    running: StandIns, series: Series
+) -> None:
+    scene = {
+        "series_ref": series.ref,
+        "starts_at": FIRST.isoformat(),
+        "opens": 0,
+        "closes": 30,
+        "people": {"maya": {"name": "Maya Patel"}, "dev": {"name": "Dev", "reports_media": False}},
+        "acts": [
+            {"at": 1, "person": "maya", "deed": "join", "camera": True, "microphone": True},
+            {"at": 2, "person": "dev", "deed": "join"},
+            {"at": 21, "person": "maya", "deed": "leave"},
+        ],
+    }
+    running.play(Platform.TEAMS, scene)
+    (stands,) = running.state(Platform.TEAMS)
+    record_ref = stands["call_records"][-1]
+    provider = running.teams()
+    bare = provider.fetch_call_record(record_ref, with_events=False)
+    assert (bare.join_url, bare.events) == (series.join_url, ())
+    found = provider.fetch_call_record(record_ref, with_events=True)
+    told = {(e.kind, e.level) for e in found.events}
+    assert told == {
+        (EventKind.MICROPHONE, Level.SENDING),
+        (EventKind.CAMERA, Level.DEVICE_PRESENT),  # it worked; when, nobody says
+    }
+    assert {e.occurred_at for e in found.events} == {FIRST + timedelta(minutes=1)}
+    assert all(e.participant is None and e.connection_ref is None for e in found.events)
+    with pytest.raises(ProviderError) as gone:
+        provider.fetch_call_record("unknown", with_events=False)
+    assert gone.value.gone

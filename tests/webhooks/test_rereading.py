@@ -175,6 +175,7 @@ def test_other_peoples_calls_leave_nothing_behind(
         assert cohort is not None
         assert evidence.read_evidence(connection, cohort).events == ()
     assert (kept.state, kept.body) == ("dropped", None)
+    assert teams.calls == ["fetch_call_record"]  # its link and times, and nothing else of it
 
 
 def test_bodies_are_forgotten_after_their_time_and_repeats_are_still_known(
