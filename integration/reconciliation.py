@@ -24,6 +24,7 @@ from integration.provider import MeetingProvider, PlatformRecord, ProviderError,
 # How long after a session's end its record is asked for again; it may come a day later.
 TRIES = tuple(timedelta(minutes=m) for m in (5, 10, 20, 40, 120, 360, 720, 1440, 2160, 2880))
 
+AFTER_TROUBLE = timedelta(minutes=15)
 MISSED_FOR = timedelta(days=3)  # a service that was down for a weekend still makes its last try
 UNHELD = (RegisterState.SCHEDULED, RegisterState.LIVE)
 
@@ -219,10 +220,15 @@ class Reconciliation:
     def _note(self, cohort_id: str, week: int, *, problem: str) -> None:
         with self._database.write() as connection:
             entry = registers.read_register(connection, cohort_id, week)
+            now, again = self._clock(), entry.resync_at
+            if again is not None and again <= now:
+                # Not every minute, and not for ever.
+                tired = now - again > TRIES[-1]
+                again = None if tired else now + AFTER_TROUBLE
             registers.save_register(
                 connection,
                 cohort_id,
-                replace(entry, problem=problem, record_fetched_at=self._clock()),
+                replace(entry, problem=problem, record_fetched_at=now, resync_at=again),
             )
 
 

@@ -54,7 +54,7 @@ def parked(body: bytes, why: Exception, *, received_at: datetime) -> Delivery:
             platform=Platform.ZOOM,
             received_at=received_at,
             kind="not read yet",
-            body=body.decode(errors="surrogateescape"),
+            body=body.decode(errors="replace"),
             state="waiting",
             reason=type(why).__name__,
         )
@@ -135,7 +135,7 @@ class ZoomReader:
     def read_again(self, notification: Notification) -> Delivery:
         """Read a stored delivery once more. Raises `Malformed` and `Dropped`."""
         found = self.read(
-            (notification.body or "").encode(errors="surrogateescape"),
+            (notification.body or "").encode(),
             received_at=notification.received_at,
         )
         if found is None:
@@ -223,8 +223,19 @@ class TeamsReader:
             except Exception as e:
                 # A fault of ours must not lose it, nor the others: it is kept and tried again.
                 log.exception("item_not_read", kind=type(e).__name__)
-                deliveries.append(_kept_whole(item, batch.tokens, e, received_at))
+                if self._knows_our_secret(item):
+                    deliveries.append(_kept_whole(item, batch.tokens, e, received_at))
+                else:
+                    dropped.append("malformed")
         return deliveries, dropped
+
+    def _knows_our_secret(self, item: Mapping[str, Any]) -> bool:
+        """Whether an item that we could not read is at least from somebody we subscribed with."""
+        try:
+            self.watch_of(item)
+        except Dropped:
+            return False
+        return True
 
     def watch_of(self, item: Mapping[str, Any]) -> StoredWatch:
         """The subscription that an item belongs to. Raises `Dropped` when it proves none."""

@@ -211,3 +211,25 @@ def test_lost_notifications_have_the_record_read_again_even_of_a_closed_register
     desk.reconciliation.reconcile_due()
     assert desk.provider.calls.count("fetch_record") == read + 1
     assert desk.week("carer-2")[1].minutes_present == 30
+
+
+def test_a_record_that_is_wanted_again_is_not_asked_for_every_minute_in_trouble(
+    desk: Desk,
+) -> None:
+    desk.recorded("r1")
+    desk.reconciliation.close("cohort-1", 1, actor="Ann")
+    desk.clock.now = FIRST + timedelta(days=4)
+    desk.reconciliation.reconcile_due()
+    with desk.database.write() as connection:
+        registers.want_records(connection, "cohort-1", since=FIRST, until=desk.clock.now)
+    read = desk.provider.calls.count("fetch_record")
+    down = ProviderError("Zoom does not answer.", permanent=False)
+    desk.provider.trouble += [("fetch_record", down)] * 2
+    for _ in range(30):
+        desk.reconciliation.reconcile_due()
+        desk.clock.move(timedelta(minutes=1))
+    assert desk.provider.calls.count("fetch_record") == read + 2
+    desk.clock.move(timedelta(minutes=15))
+    desk.reconciliation.reconcile_due()
+    assert desk.provider.calls.count("fetch_record") == read + 3
+    assert versions(desk) == ["closed"]
