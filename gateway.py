@@ -13,7 +13,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from typing import Any, Protocol
-from urllib.parse import unquote_to_bytes
 
 from webhooks.patience import Patience
 from webhooks.routes import LARGEST, PREFIX, Headers, Receivers, Request
@@ -131,7 +130,8 @@ def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope.path).decode("latin-1"),
+        # Decoded by the server already, and not to be decoded twice; bytes as WSGI wants them.
+        "PATH_INFO": scope.path.encode().decode("latin-1"),
         "QUERY_STRING": scope.query_string,
         "SERVER_NAME": host,
         "SERVER_PORT": port,
