@@ -395,3 +395,12 @@ def test_a_certificate_that_is_not_valid_gets_nothing_from_us(
     assert error.value.permanent
     assert "certificate is not valid, so nothing was sent" in str(error.value)
     assert heard == []
+
+
+def test_once_zoom_is_done_with_us_nothing_is_asked_of_it() -> None:
+    def refuse() -> None:
+        raise ProviderError("Zoom says that our app was taken out.", permanent=True)
+
+    with stand_ins() as running:
+        assert "taken out" in str(refused(running.zoom(allowed=refuse).check_access))
+        assert running.calls() == []

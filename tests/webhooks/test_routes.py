@@ -18,13 +18,13 @@ from sqlalchemy import text
 from werkzeug.test import Client
 
 from course.model import Platform
-from course.store import cohorts, mailboxes, watches
+from course.store import cohorts, mailboxes, notifications, registers, watches
 from course.store import series as series_store
 from course.store.database import Database
 from course.store.watches import StoredWatch
 from integration.provider import ProviderError
 from sandbox.graph_encryption import encrypt
-from tests.factories import make_cohort
+from tests.factories import FIRST, make_cohort
 from tests.fakes import FakeClock, FakeProvider
 from tests.webhooks.bridge import over
 from tests.webhooks.test_teams import CLIENT, KEY, TENANT, guest, roster, token
@@ -92,7 +92,9 @@ def hooks(database: Database) -> Iterator[Hooks]:
         private_keys={"c1": private},
         fetch_call_record=platform.fetch_call_record,
     )
-    zoom_reader = ZoomReader(secrets=[SECRET], account_id="A", sent_direction="output")
+    zoom_reader = ZoomReader(
+        secrets=[SECRET], account_id="A", sent_direction="output", client_id="client"
+    )
     woken: list[bool] = []
     changed: list[tuple[Platform, str, datetime]] = []
 
@@ -411,3 +413,50 @@ def test_a_fault_of_our_own_shows_a_number_and_nothing_else(hooks: Hooks) -> Non
     answer = Client(over(receivers)).post("/webhooks/zoom", data=b"{}")
     assert answer.status_code == 500
     assert "secret detail" not in answer.text
+
+
+@pytest.mark.parametrize(("client", "flagged"), [("client", True), (None, True), ("other", False)])
+def test_an_app_taken_out_of_the_account_is_flagged_until_a_person_settles_it(
+    hooks: Hooks, client: str | None, flagged: bool
+) -> None:
+    payload = {"account_id": "A", "user_id": "u", "client_id": client}
+    told = {"event": "app_deauthorized", "event_ts": 1800093601000, "payload": payload}
+    assert hooks.zoom(raw(told)).status_code == 204
+    with hooks.database.write() as connection:
+        since = notifications.flagged_since(connection, Platform.ZOOM)
+        assert since == (NOW if flagged else None)
+        assert notifications.settle_flags(connection, Platform.ZOOM) == flagged
+        assert notifications.flagged_since(connection, Platform.ZOOM) is None
+
+
+def test_a_delivery_that_our_reader_fails_on_is_kept_and_read_by_a_better_one(
+    hooks: Hooks,
+) -> None:
+    """A fault of ours must not lose what Zoom will not send again."""
+
+    class Faulty(ZoomReader):
+        def read(self, body: bytes, *, received_at: datetime) -> Any:
+            raise KeyError(len(body), received_at)
+
+    faulty = Faulty(secrets=[SECRET], account_id="A", sent_direction="output")
+    client = Client(over(replace(hooks.receivers, zoom_reader=faulty)))
+    body = raw(joined())
+    for _ in range(2):
+        assert client.post("/webhooks/zoom", data=body, headers=sign(body)).status_code == 204
+    assert hooks.rows("notification", "state") == ["waiting"]
+    assert hooks.rows("participant_event") == [0]
+    assert hooks.rereader.read_waiting() == 1
+    assert hooks.rows("notification", "state") == ["done"]
+    assert hooks.rows("participant_event", "told_as") == ["meeting.participant_joined"]
+
+
+def test_a_missed_notification_has_the_sessions_record_read(hooks: Hooks) -> None:
+    hooks.clock.now = FIRST + timedelta(minutes=10)
+    with hooks.database.write() as connection:
+        watches.update_watch(connection, "w1", renewed_at=FIRST - timedelta(hours=1))
+    told = {"subscriptionId": "sub-1", "clientState": "state-1", "lifecycleEvent": "missed"}
+    answer = hooks.client.post("/webhooks/teams/lifecycle", json={"value": [told]})
+    assert answer.status_code == 202
+    with hooks.database.read() as connection:
+        found = {e.week: e.resync_at for e in registers.read_registers(connection, "cohort-1")}
+    assert found == {1: hooks.clock.now}
