@@ -254,9 +254,8 @@ def _told_at(found: Mapping[str, Any]) -> datetime | None:
         told_at = datetime.fromtimestamp(stamp / 1000, tz=UTC)
     except (OverflowError, ValueError, OSError) as e:
         raise Malformed("a time that is none") from e
-    if not FIRST_YEAR <= told_at.year <= LAST_YEAR:
-        raise Malformed("a time of another age")
-    return told_at
+    # Of another age: not known then. What happened has times of its own, and must not be lost.
+    return told_at if FIRST_YEAR <= told_at.year <= LAST_YEAR else None
 
 
 def _occurred_at(

@@ -325,6 +325,12 @@ def test_device_names_prove_a_device_and_pass_no_further() -> None:
     assert "00:00:5E" not in repr(found)
 
 
+@pytest.mark.parametrize("stamp", [0, 1, -1, None, "now", True, 99999999999999])
+def test_a_nonsense_time_of_telling_loses_no_fact(stamp: object) -> None:
+    (event,) = parse(joined() | {"event_ts": stamp}).events
+    assert event.occurred_at == datetime(2027, 1, 16, 10, 0, 1, tzinfo=UTC)
+
+
 def test_a_character_that_no_database_keeps_is_left_out() -> None:
     (event,) = parse(joined(user_name="Zo\0e", participant_uuid="one\0")).events
     assert event.connection_ref == "one"
