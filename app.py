@@ -21,6 +21,7 @@ from certificates import load_certificates
 from course.model import Platform, Rule
 from course.store import notifications
 from course.store.database import Database, open_sealed
+from course.store.pruning import prune
 from gateway import Gateway
 from integration import durable
 from integration.alignment import Alignment
@@ -298,7 +299,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         ).keep,
         "fetch records": reconciliation.reconcile_due,
         "read waiting": rereader.read_waiting,
-        "forget bodies": lambda: _prune(database, settings, clock()),
+        "forget notifications": lambda: _prune(database, settings, clock()),
     }
     if calls_reader:
         chores["keep calls"] = CallBot(
@@ -344,9 +345,7 @@ def _not_taken_out(database: Database) -> None:
 def _prune(database: Database, settings: Settings, now: datetime) -> int:
     """Forget what notifications said, once it is told as facts; a few thousand at a time."""
     with database.write() as connection:
-        return notifications.prune_bodies(
-            connection, before=now - timedelta(days=settings.keep_notification_days)
-        )
+        return prune(connection, before=now - timedelta(days=settings.keep_notification_days))
 
 
 def _mailing(

@@ -215,6 +215,23 @@ def _current_links(connection: Connection, cohort_id: str) -> tuple[Link, ...]:
     return tuple(current[ref] for ref in sorted(current))
 
 
+def instance_media(
+    connection: Connection, platform: str, instance_ref: str
+) -> list[ParticipantEvent]:
+    """The samples of camera and microphone that name one held instance and no series."""
+    table = tables.participant_event
+    rows = connection.execute(
+        select(table).where(
+            table.c.platform == platform,
+            table.c.series_ref.is_(None),
+            table.c.instance_ref == instance_ref,
+            table.c.until_at.is_not(None),
+            table.c.kind.in_([EventKind.CAMERA.value, EventKind.MICROPHONE.value]),
+        )
+    ).mappings()
+    return [_event(row) for row in rows]
+
+
 def call_events(
     connection: Connection, series_ref: str, *, since: datetime
 ) -> list[ParticipantEvent]:

@@ -28,7 +28,7 @@ class Notification:
     has not been fetched), tried again later; `parked`: tried often enough, a person must look;
     `flagged`: the platform says that it is done with us, until a person settles it;
     `quarantined`: cannot be read; `dropped`: turned out not to be believed.
-    `body` is None once it was pruned.
+    `body` is None where nothing of it needs to be kept.
     """
 
     id: str
@@ -197,19 +197,3 @@ def settle_flags(connection: Connection, platform: Platform) -> int:
         .where(table.c.state == "flagged", table.c.platform == platform.value)
         .values(state="done", reason="connected again")
     ).rowcount
-
-
-def prune_bodies(connection: Connection, *, before: datetime, limit: int = 5_000) -> int:
-    """Forget the bodies of notifications that were read before that; how many.
-
-    The row stays, so that a delivery repeated later is still known; what it said stays as
-    participant events.
-    """
-    table = tables.notification
-    old = (
-        select(table.c.id)
-        .where(table.c.received_at < before, table.c.state == "done", table.c.body.is_not(None))
-        .order_by(table.c.received_at)
-        .limit(limit)
-    )
-    return connection.execute(update(table).where(table.c.id.in_(old)).values(body=None)).rowcount

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from course.connections import build_connections
+from course.media import judge_camera
 from course.model import EventKind, Level, ParticipantEvent, Platform, Source
 from course.store import cohorts, evidence, notifications, registers
 from course.store import series as series_store
 from course.store.database import Database
 from course.store.notifications import Notification
+from course.store.pruning import joined, prune
 from integration.provider import CallRecord, ProviderError
 from tests.factories import FIRST, NOW, make_cohort
 from tests.fakes import FakeProvider
-from webhooks.evidence import CALL_RECORD, TeamsReader
+from webhooks.evidence import CALL_RECORD, TeamsReader, ZoomReader
 from webhooks.inbox import Delivery, Inbox
 from webhooks.rereading import MOST_ATTEMPTS, Rereader
 
@@ -178,7 +184,7 @@ def test_other_peoples_calls_leave_nothing_behind(
     assert teams.calls == ["fetch_call_record"]  # its link and times, and nothing else of it
 
 
-def test_bodies_are_forgotten_after_their_time_and_repeats_are_still_known(
+def test_notifications_are_forgotten_after_their_time_and_what_waits_is_not(
     database: Database, inbox: Inbox
 ) -> None:
     old = Notification(
@@ -186,14 +192,95 @@ def test_bodies_are_forgotten_after_their_time_and_repeats_are_still_known(
     )
     inbox.accept([Delivery(notification=old), waiting("good", body="still needed")])
     with database.write() as connection:
-        assert notifications.prune_bodies(connection, before=NOW) == 0
-        assert notifications.prune_bodies(connection, before=NOW + timedelta(seconds=1)) == 1
-        kept = {n.id: n.body for n in notifications.notifications_of(connection, ["old", "good"])}
-    assert kept == {"old": None, "good": "still needed"}
-    inbox.accept([Delivery(notification=old)])
-    with database.read() as connection:
-        (again,) = notifications.notifications_of(connection, ["old"])
-    assert again.body is None
+        assert prune(connection, before=NOW) == 0
+        assert prune(connection, before=NOW + timedelta(seconds=1)) == 1
+        kept = notifications.notifications_of(connection, ["old", "good"])
+    assert [(n.id, n.body) for n in kept] == [("good", "still needed")]
+
+
+def test_an_old_sessions_minutes_become_one_span_in_the_database(
+    database: Database, inbox: Inbox
+) -> None:
+    reader = ZoomReader(secrets=[], account_id="A", sent_direction="output")
+    for minute in range(3):
+        rows = [
+            {
+                "date_time": (FIRST + timedelta(minutes=minute)).isoformat(),
+                "type": f"{kind}_output",
+                "details": {"bitrate": "63 kbps"},
+            }
+            for kind in ("video", "audio")
+        ]
+        told = {
+            "event": "meeting.participant_qos",
+            "payload": {"object": {"uuid": "u", "participant": {"user_id": "7", "qos": rows}}},
+        }
+        delivery = reader.read(json.dumps(told).encode(), received_at=NOW)
+        assert delivery is not None
+        inbox.accept([delivery])
+    with database.write() as connection:
+        assert len(evidence.instance_media(connection, "zoom", "u")) == 6
+        assert prune(connection, before=NOW + timedelta(days=1)) == 3
+        spans = evidence.instance_media(connection, "zoom", "u")
+    assert {(e.kind, e.occurred_at, e.until_at) for e in spans} == {
+        (kind, FIRST, FIRST + timedelta(minutes=3))
+        for kind in (EventKind.CAMERA, EventKind.MICROPHONE)
+    }
+
+
+LEVELS = st.sampled_from([Level.SENDING, Level.NOT_SENDING])
+SAMPLES = st.lists(
+    st.tuples(st.integers(0, 40), st.sampled_from(["s1", "s2"]), LEVELS), min_size=1, max_size=60
+)
+
+
+@given(SAMPLES)
+def test_minutes_that_became_spans_are_judged_exactly_alike(
+    samples: list[tuple[int, str, Level]],
+) -> None:
+    """Whatever was sampled, in whatever gaps: the camera is on and off for the same time."""
+    told = {
+        f"zoom:{minute}:{seat}:{level}": ParticipantEvent(
+            key=f"zoom:{minute}:{seat}:{level}",
+            platform=Platform.ZOOM,
+            kind=EventKind.CAMERA,
+            occurred_at=FIRST + timedelta(minutes=minute),
+            until_at=FIRST + timedelta(minutes=minute + 1),
+            source=Source.WEBHOOK,
+            instance_ref="u",
+            seat_ref=seat,
+            level=level,
+            notification_id="n1",
+        )
+        for minute, seat, level in samples
+    }
+    stays = [
+        ParticipantEvent(
+            key=f"stay-{seat}",
+            platform=Platform.ZOOM,
+            kind=EventKind.STAY,
+            occurred_at=FIRST,
+            until_at=FIRST + timedelta(minutes=45),
+            source=Source.WEBHOOK,
+            series_ref="9",
+            instance_ref="u",
+            connection_ref=f"c-{seat}",
+            seat_ref=seat,
+        )
+        for seat in ("s1", "s2")
+    ]
+    samples_told = list(told.values())
+    gone, spans = joined(samples_told)
+    kept = [e for e in samples_told if e.key not in gone] + spans
+    assert len(kept) <= len(samples_told)
+    assert joined(kept) == ([], [])
+    whole = [(FIRST, FIRST + timedelta(minutes=45))]
+
+    def camera(media: list[ParticipantEvent]) -> tuple[timedelta, timedelta]:
+        found = judge_camera(list(build_connections([*stays, *media])), whole)
+        return found.on, found.off
+
+    assert camera(kept) == camera(samples_told)
 
 
 def test_the_last_verified_delivery_is_known_whatever_it_was_kept_as(
