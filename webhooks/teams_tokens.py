@@ -47,9 +47,13 @@ def verify_tokens(
         _verify(token, keys=keys, audience=audience, tenant_id=tenant_id, now=now)
 
 
-def _verify(
-    token: str, *, keys: Mapping[str, Any], audience: str, tenant_id: str, now: datetime
-) -> None:
+def proven_claims(
+    token: str, *, keys: Mapping[str, Any], audience: str, now: datetime
+) -> dict[str, Any]:
+    """What a token says that is signed with one of these keys, for us, and of now.
+
+    Who issued it is for the caller to judge. Raises `Rejected`, or `UnknownKey`.
+    """
     try:
         header = jwt.get_unverified_header(token)
     except PyJWTError as e:
@@ -85,6 +89,13 @@ def _verify(
         raise Rejected("bad_token")
     if not begins - LEEWAY.total_seconds() <= now.timestamp() < ends + LEEWAY.total_seconds():
         raise Rejected("bad_token")
+    return dict(claims)
+
+
+def _verify(
+    token: str, *, keys: Mapping[str, Any], audience: str, tenant_id: str, now: datetime
+) -> None:
+    claims = proven_claims(token, keys=keys, audience=audience, now=now)
     # Version 1 names the sender in `appid`, version 2 in `azp`; each has its own issuer.
     senders = {
         f"https://sts.windows.net/{tenant_id}/": "appid",
