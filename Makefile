@@ -33,7 +33,7 @@ bench: setup-dev ## Measure webhooks against peers and openings against the limi
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --extra setup pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --all-extras -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --extra setup --extra test --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove .venv and everything made here
 	rm -rf .venv var demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,19 +6,23 @@ a value throughout: what the evidence cannot decide is `undetermined` and asks a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from course.connections import Connection
+from course.connections import MEDIA, Connection
+from course.doubts import ask_about_strangers, ask_for_the_second, link_flags
 from course.identity import Identity, Roster, participant_key
-from course.instances import Instance, find_instances, instances_by_week
+from course.instances import Instance, find_instances, instances_by_week, window_of
 from course.intervals import Span, intersect, minutes, total
 from course.model import (
+    Carer,
     CarerWeek,
     Cohort,
     Correction,
     Evidence,
+    MessageKind,
+    ParticipantEvent,
     RegisterEntry,
     RegisterState,
     Session,
@@ -26,13 +30,13 @@ from course.model import (
     SessionState,
     Source,
     Unmatched,
-    Verdict,
 )
 from course.presence import Held, find_held
 from course.verdicts import Found, Sheet
 
 OVER_AFTER = timedelta(minutes=30)  # a session nobody has ended is taken to be over by then
 OPEN_BEFORE = timedelta(minutes=30)
+Mine = list[tuple[Instance, Connection, Identity | None]]  # None: the partner's, by attestation
 
 
 class Judge:
@@ -41,7 +45,9 @@ class Judge:
     def __init__(self, cohort: Cohort, evidence: Evidence, *, now: datetime) -> None:
         self._cohort = cohort
         self._now = now
+        self._evidence = evidence
         self._roster = Roster(cohort, evidence)
+        self._of_carers = [e for e in evidence.events if e.carer_id is not None]
         self._corrections = {(c.week, c.carer_id): c for c in evidence.corrections}
         self._entries = {entry.week: entry for entry in evidence.registers}
         instances = find_instances(evidence.events)
@@ -53,23 +59,11 @@ class Judge:
         entry = self._entries.get(session.week, RegisterEntry(week=session.week))
         state = self._state(session, instances, entry)
         held = find_held(session, instances, now=self._now)
-        identities = {
-            (i.ref, i.started_at, c.ref): self._roster.identify(c)
-            for i in instances
-            for c in i.connections
-        }
-        by_carer: dict[str, Found] = {}
-        strangers: Found = []
-        shared: dict[str, str] = {}
-        for instance in instances:
-            for connection in instance.connections:
-                who = identities[(instance.ref, instance.started_at, connection.ref)]
-                if who.carer_id in self._roster.carers and who.carer_id is not None:
-                    by_carer.setdefault(who.carer_id, []).append((instance, connection))
-                    if connection.was_present:
-                        shared.update(dict.fromkeys(who.shared_with, who.carer_id))
-                elif not who.known:
-                    strangers.append((instance, connection))
+        mine, strangers, shared = self._sort(instances)
+        attested = {a.carer_id: a for a in self._evidence.attestations if a.week == session.week}
+        for carer_id, attestation in attested.items():
+            theirs = mine.get(attestation.with_carer_id, [])
+            mine.setdefault(carer_id, []).extend((i, c, None) for i, c, _ in theirs)
         sheet = Sheet(
             session=session,
             state=state,
@@ -78,21 +72,24 @@ class Judge:
             rule=self._cohort.rule,
             now=self._now,
         )
-        found = {
-            carer.id: sheet.judge(
+        ticks = self._ticks(session)
+
+        def judge(carer: Carer, more: Sequence[tuple[Instance, Connection]] = ()) -> CarerWeek:
+            own = mine.get(carer.id, [])
+            return sheet.judge(
                 carer,
-                by_carer.get(carer.id, []),
-                {
-                    c.ref: identities[(i.ref, i.started_at, c.ref)]
-                    for i, c in by_carer.get(carer.id, [])
-                },
+                [*((i, c) for i, c, _ in own), *more],
+                [who for _, _, who in own if who is not None],
+                ticks=ticks.get(carer.id, ()),
+                attested=attested.get(carer.id),
             )
-            for carer in self._cohort.carers
-        }
-        found = self._ask_for_the_second(found, shared)
+
+        found = {carer.id: judge(carer) for carer in self._cohort.carers}
+        found = ask_for_the_second(self._cohort, self._evidence, found, shared)
+        found = ask_about_strangers(self._cohort, self._roster, found, strangers, judge)
         weeks = {
-            carer_id: _corrected(week, self._corrections.get((session.week, carer_id)))
-            for carer_id, week in found.items()
+            carer.id: self._finish(session, carer, found[carer.id], mine.get(carer.id, []))
+            for carer in self._cohort.carers
         }
         return SessionRegister(
             session=session,
@@ -104,14 +101,71 @@ class Judge:
             notes=self._notes(state, entry, held, instances),
         )
 
-    def connections_of(self, session: Session, carer_id: str) -> list[tuple[Connection, Identity]]:
-        """The connections that count for one carer, with the reason why."""
-        return [
-            (connection, who)
-            for instance in self._weeks[session.week]
-            for connection in instance.connections
-            if (who := self._roster.identify(connection)).carer_id == carer_id
+    def _sort(self, instances: Sequence[Instance]) -> tuple[dict[str, Mine], Found, dict[str, str]]:
+        """Each carer's connections, those of nobody known, and who shares whose link."""
+        mine: dict[str, Mine] = {}
+        strangers: Found = []
+        shared: dict[str, str] = {}
+        for instance, connection, who in self._identified(instances):
+            if who.carer_id is not None and who.carer_id in self._roster.carers:
+                mine.setdefault(who.carer_id, []).append((instance, connection, who))
+                if connection.was_present:
+                    shared.update(dict.fromkeys(who.shared_with, who.carer_id))
+            elif not who.known:
+                strangers.append((instance, connection))
+        return mine, strangers, shared
+
+    def _identified(
+        self, instances: Sequence[Instance]
+    ) -> Iterator[tuple[Instance, Connection, Identity]]:
+        before: list[Connection] = []
+        pairs = [(i, c) for i in instances for c in i.connections]
+        for instance, connection in sorted(pairs, key=lambda pair: (pair[1].began_at, pair[1].ref)):
+            yield instance, connection, self._roster.identify(connection, before)
+            before.append(connection)
+
+    def _ticks(self, session: Session) -> dict[str, list[ParticipantEvent]]:
+        """What facilitators ticked, and the join page's own check, by carer."""
+        begins, ends = window_of(session)
+        ticks: dict[str, list[ParticipantEvent]] = {}
+        for event in self._of_carers:
+            if event.kind in MEDIA and begins <= event.occurred_at < ends and event.carer_id:
+                ticks.setdefault(event.carer_id, []).append(event)
+        return ticks
+
+    def _finish(self, session: Session, carer: Carer, week: CarerWeek, mine: Mine) -> CarerWeek:
+        """What people said on top of what the evidence says."""
+        own = [c for _, c, who in mine if who is not None and who.link is None]
+        said = tuple(
+            m for m in self._evidence.messages if (m.week, m.carer_id) == (session.week, carer.id)
+        )
+        reasons = [
+            f"told us beforehand that they could not come: {m.text}"
+            for m in said
+            if m.kind is MessageKind.ABSENCE
         ]
+        week = replace(
+            week,
+            flags=link_flags(self._cohort, self._roster, carer, own),
+            messages=said,
+            reasons=(*week.reasons, *reasons),
+        )
+        return _corrected(week, self._corrections.get((session.week, carer.id)))
+
+    def connections_of(self, session: Session, carer_id: str) -> list[tuple[Connection, str]]:
+        """The connections that count for one carer, with the reason why."""
+        attested = {
+            a.with_carer_id: a
+            for a in self._evidence.attestations
+            if (a.week, a.carer_id) == (session.week, carer_id)
+        }
+        found = []
+        for _, connection, who in self._identified(self._weeks[session.week]):
+            if who.carer_id == carer_id:
+                found.append((connection, who.how))
+            elif who.carer_id in attested:
+                found.append((connection, f"{attested[who.carer_id].made_by} attested it"))
+        return found
 
     def _state(
         self, session: Session, instances: Sequence[Instance], entry: RegisterEntry
@@ -130,43 +184,6 @@ class Judge:
         if self._now < session.ends_at + OVER_AFTER:
             return RegisterState.LIVE
         return RegisterState.PROVISIONAL
-
-    def _ask_for_the_second(
-        self, found: dict[str, CarerWeek], shared: dict[str, str]
-    ) -> dict[str, CarerWeek]:
-        """Whoever may have sat at another's device, or has another's link, is not called absent."""
-        answer = dict(found)
-        for carer in self._cohort.carers:
-            week = found[carer.id]
-            if week.verdict is not Verdict.ABSENT and not (
-                week.verdict is Verdict.UNDETERMINED and not week.intervals
-            ):
-                continue
-            owner = self._roster.carers.get(shared.get(carer.id, ""))
-            if owner is not None:
-                reason = (
-                    f"has the same link as {owner.name}, who was there; "
-                    "whether both were there a person must say"
-                )
-            else:
-                partner = next(
-                    (
-                        c
-                        for c in self._cohort.carers
-                        if c.household == carer.household
-                        and c.id != carer.id
-                        and found[c.id].intervals
-                    ),
-                    None,
-                )
-                if partner is None:
-                    continue
-                reason = (
-                    f"not seen, but {partner.name} of the same household was there; whether they "
-                    "shared one device a person must say"
-                )
-            answer[carer.id] = replace(week, verdict=Verdict.UNDETERMINED, reasons=(reason,))
-        return answer
 
     def _unmatched(self, session: Session, strangers: Found, held: Held) -> tuple[Unmatched, ...]:
         by_key: dict[str, list[Connection]] = {}

@@ -46,6 +46,11 @@ class Connection:
         return tuple(dict.fromkeys(p.display_name for p in self.participants if p.display_name))
 
     @property
+    def by_phone(self) -> bool:
+        """Whether it was a telephone that dialled in."""
+        return any(p.by_phone for p in self.participants)
+
+    @property
     def was_present(self) -> bool:
         """Whether it ever was more than waiting."""
         return bool(self.spans) or self.open_from is not None or self.orphan_left_at is not None

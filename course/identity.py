@@ -14,7 +14,9 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
+from nicknames import NickNamer
 from rapidfuzz import fuzz
 
 from course.connections import Connection
@@ -32,6 +34,7 @@ from course.model import (
 JOIN_PAGE_BEFORE = timedelta(minutes=10)
 JOIN_PAGE_AFTER = timedelta(minutes=2)
 LEAST_SCORE = 0.6
+NICKNAME_SCORE = 0.9
 MOST_SUGGESTIONS = 3
 
 _DEVICE = re.compile(
@@ -39,11 +42,21 @@ _DEVICE = re.compile(
     r"|['’]?s?\s+(?:iphone|ipad|phone|laptop|macbook|galaxy|tablet|pc|computer)\b.*$",
     re.IGNORECASE,
 )
+# Two or more words of letters, none of which names a device.
+_FULL_NAME = re.compile(
+    r"(?!.*\b(?:iphone|ipad|phone|laptop|macbook|galaxy|tab|tablet|pc|computer|desktop|guest"
+    r"|user|zoom|teams|family|home)\b)[^\W\d]+(?: [^\W\d]+)+"
+)
 _NOTE_TAKER = re.compile(
     r"\b(?:otter\.ai|otterpilot|fireflies|read\.ai|fathom|tl;?dv|note\s?taker|notetaker"
     r"|meeting notes|recorder bot)\b",
     re.IGNORECASE,
 )
+
+
+@lru_cache(maxsize=1)
+def _nicknames() -> NickNamer:
+    return NickNamer()
 
 
 def normalise(name: str) -> str:
@@ -124,8 +137,11 @@ class Roster:
             if event.kind is EventKind.JOIN_PAGE_OPENED and event.carer_id is not None:
                 self._opened.setdefault(event.carer_id, []).append(event.occurred_at)
 
-    def identify(self, connection: Connection) -> Identity:
-        """Who that was, by everything that was seen on the connection together."""
+    def identify(self, connection: Connection, before: Sequence[Connection] = ()) -> Identity:
+        """Who that was, by everything that was seen on the connection together.
+
+        `before`: the connections of the same session that began earlier.
+        """
         seen = connection.participants
         names = {_plain(p.display_name) for p in seen if p.display_name}
         for ref in sorted({p.invitation_ref for p in seen if p.invitation_ref}):
@@ -148,7 +164,7 @@ class Roster:
             if link is not None:
                 how = f"{link.made_by} said so"
                 return Identity(carer_id=link.carer_id, known=True, how=how, link=link)
-        return self._by_join_page(connection, names)
+        return self._by_join_page(connection, names, before)
 
     def _one_of(self, carers: Sequence[Carer], names: set[str], how: str) -> Identity:
         """One link or address for several carers: the name chooses, else the first of them."""
@@ -156,22 +172,46 @@ class Roster:
         others = tuple(c.id for c in carers if c.id != chosen.id)
         return Identity(carer_id=chosen.id, known=True, how=how, shared_with=others)
 
-    def _by_join_page(self, connection: Connection, names: set[str]) -> Identity:
+    def _by_join_page(
+        self, connection: Connection, names: set[str], before: Sequence[Connection]
+    ) -> Identity:
+        """`before`: the connections of the same session that began earlier."""
         for name in sorted(names):
             carers = self._by_name.get(name, [])
-            if len(carers) == 1 and self._opened_near(carers[0].id, connection.began_at):
-                return Identity(
-                    carer_id=carers[0].id,
-                    known=True,
-                    how="exact full name, and the own join page was opened just before",
-                    by_join_page=True,
+            if len(carers) != 1:
+                continue
+            if self._opened_near(carers[0].id, connection.began_at):
+                how = "exact full name, and the own join page was opened just before"
+            elif any(
+                name in {_plain(n) for n in earlier.names}
+                and self._opened_near(carers[0].id, earlier.began_at)
+                for earlier in before
+            ):
+                how = (
+                    "came back under the exact full name; the own join page was opened just "
+                    "before the first time"
                 )
+            else:
+                continue
+            return Identity(carer_id=carers[0].id, known=True, how=how, by_join_page=True)
         return Identity(carer_id=None, known=False, how="nothing but a name")
 
     def _opened_near(self, carer_id: str, at: datetime) -> bool:
         opened = self._opened.get(carer_id, [])
         place = bisect_left(opened, at - JOIN_PAGE_BEFORE)
         return place < len(opened) and opened[place] <= at + JOIN_PAGE_AFTER
+
+    def unlike(self, carer_id: str, connections: Sequence[Connection]) -> tuple[str, ...]:
+        """Full names that these connections were shown under, where none resembles the carer's.
+
+        A device's name, a first name or a nickname is nothing remarkable; somebody else's full name
+        on a personal link is.
+        """
+        carer = self.carers[carer_id]
+        names = list(dict.fromkeys(name for c in connections for name in c.names))
+        if any(_compare(name, carer) for name in names):
+            return ()
+        return tuple(n for n in names if _FULL_NAME.fullmatch(normalise(n)))
 
     def suggest(self, connection: Connection) -> tuple[Suggestion, ...]:
         """Who it might have been, best first; never a match."""
@@ -185,12 +225,23 @@ class Roster:
         return tuple(ranked[:MOST_SUGGESTIONS])
 
 
+def _nickname(ours: str, theirs: str) -> bool:
+    """Whether the last names are the same and one first name is short for the other (English)."""
+    first, second = ours.split(), theirs.split()
+    if len(first) < 2 or len(second) < 2 or first[-1] != second[-1]:
+        return False
+    known = _nicknames()
+    return first[0] in known.nicknames_of(second[0]) or second[0] in known.nicknames_of(first[0])
+
+
 def _compare(name: str, carer: Carer) -> Suggestion | None:
     ours, theirs = normalise(carer.name), normalise(name)
     if not theirs:
         return None
     if ours == theirs:
         score, why = 1.0, "the same full name"
+    elif _nickname(ours, theirs):
+        score, why = NICKNAME_SCORE, "the same last name, and a short form of the first"
     elif " " not in theirs:
         # One word alone: a first name says little, and the usual ratios say 100 to it.
         if theirs not in ours.split():

@@ -44,8 +44,8 @@ def find_instances(events: Iterable[ParticipantEvent]) -> tuple[Instance, ...]:
     named: dict[str, list[ParticipantEvent]] = {}
     unnamed: list[ParticipantEvent] = []
     for event in {e.key: e for e in sorted(events, key=lambda e: e.key)}.values():
-        if event.kind is EventKind.JOIN_PAGE_OPENED:
-            continue
+        if event.carer_id is not None:
+            continue  # told of a carer, not of whoever was in a meeting
         if event.instance_ref is not None:
             named.setdefault(event.instance_ref, []).append(event)
         else:

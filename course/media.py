@@ -1,52 +1,93 @@
 """Camera and microphone: observations of many kinds to on, off and unknown over time.
 
 Missing observations are never "off". A sample covers its span; a state holds until the next one.
-The platform's record tells of switching, so its first tells the opposite of what was before. Exact
-states beat samples. A camera is on when it is on at any device, and off only when every device
-that was present is known off.
+The platform's record tells of switching, so its first tells the opposite of what was before. Where
+two sources tell of the same time, the stronger one counts (`PRECEDENCE`) and the other fills its
+gaps; that they disagree is said. A camera is on when it is on at any device, and off only when
+every device that was present is known off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from course.connections import Connection
-from course.intervals import Span, intersect, subtract, total, union
+from course.intervals import Span, intersect, minutes, subtract, total, union
 from course.model import EventKind, Level, ParticipantEvent, Source
 
 GAP = timedelta(seconds=90)  # samples come every minute, and not to the second
+GRAIN = timedelta(minutes=1)  # a minute "with video" may have had but a second of it
+DISAGREE = timedelta(minutes=2)  # below that, two sources only differ in their clocks
 ON_SHARE, OFF_SHARE = 0.9, 0.1
 _ON = (Level.ON, Level.SENDING)
 _OFF = (Level.OFF, Level.NOT_SENDING)
 
+# From the strongest: what the client itself noted, what was seen live, what was sampled minute by
+# minute, what a person ticked.
+PRECEDENCE = (
+    Source.PLATFORM_RECORD,
+    Source.CALL_BOT,
+    Source.MEDIA_STREAM,
+    Source.WEBHOOK,
+    Source.DASHBOARD,
+    Source.FACILITATOR,
+)
+IN_WORDS = {
+    Source.PLATFORM_RECORD: "the platform's record",
+    Source.CALL_BOT: "the calling bot",
+    Source.MEDIA_STREAM: "the media stream",
+    Source.WEBHOOK: "the notifications",
+    Source.DASHBOARD: "the platform's dashboard",
+    Source.FACILITATOR: "a facilitator",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What one source says: when on, when off, and how much of "on" is only to the minute."""
+
+    source: Source
+    on: tuple[Span, ...]
+    off: tuple[Span, ...]
+    vague: tuple[Span, ...] = ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """What is known of a camera during the time present."""
+    """What is known of a camera during the time that counts as present.
 
-    on: timedelta
-    off: timedelta
-    present: timedelta
+    `certain` is the part of `present` that is beyond doubt. `by_source` has what each source said,
+    the strongest first. `partly`: a person saw it on for a part, without saying which.
+    """
+
+    on: tuple[Span, ...]
+    off: tuple[Span, ...]
+    vague: tuple[Span, ...]
+    present: tuple[Span, ...]
+    certain: tuple[Span, ...]
+    by_source: tuple[Telling, ...] = ()
+    remarks: tuple[str, ...] = ()
+    partly: bool = False
 
     @property
-    def unknown(self) -> timedelta:
+    def unknown(self) -> tuple[Span, ...]:
         """Time present without any report."""
-        return self.present - self.on - self.off
+        return subtract(self.present, [*self.on, *self.off])
 
     @property
     def share(self) -> float | None:
         """On, of the time that is known; None when nothing is."""
-        known = self.on + self.off
-        return round(self.on / known, 2) if known else None
+        on, off = total(self.on), total(self.off)
+        return round(on / (on + off), 2) if on + off else None
 
     @property
     def label(self) -> str:
         """`on`, `off`, `partly` or `unknown`."""
         share = self.share
         if share is None:
-            return "unknown"
+            return "partly" if self.partly else "unknown"
         return "on" if share >= ON_SHARE else "off" if share <= OFF_SHARE else "partly"
 
     def meets(self, asked: float) -> bool | None:
@@ -55,43 +96,145 @@ class Camera:
             return True
         if not self.present:
             return None
-        if self.on / self.present >= asked:
+        present, certain = total(self.present), total(self.certain)
+        sure = subtract(intersect(self.on, self.certain), self.vague)
+        if total(sure) / present >= asked:
             return True
-        if (self.on + self.unknown) / self.present < asked:
-            return False
+        maybe = subtract(self.present, self.off)
+        best = total(maybe) / present
+        if certain:
+            best = max(best, total(intersect(maybe, self.certain)) / certain)
+        return False if best < asked else None
+
+
+def judge_camera(
+    connections: Sequence[Connection],
+    present: Sequence[Span],
+    certain: Sequence[Span],
+    ticks: Sequence[ParticipantEvent] = (),
+) -> Camera:
+    """Camera over all devices of one carer, within the time that counts as present.
+
+    `ticks` are a facilitator's words about this carer in this session, the last one counts.
+    """
+    tellings: list[Telling] = []
+    for source in PRECEDENCE:
+        # The record tells the same devices a second time: each telling is judged by itself.
+        for is_record in (True, False):
+            devices = [c for c in connections if c.is_record is is_record]
+            if found := _told_by(source, devices, present):
+                tellings.append(found)
+    partly = False
+    if ticks:
+        level = max(ticks, key=lambda e: (e.received_at or e.occurred_at, e.key)).level
+        partly = level is Level.PARTLY
+        spans = union(present)
+        if level in (*_ON, *_OFF) and spans:
+            on = level in _ON
+            tellings.append(
+                Telling(source=Source.FACILITATOR, on=spans if on else (), off=() if on else spans)
+            )
+    on_time, off_time, vague, remarks = _merge(tellings)
+    if any(c.by_phone for c in connections):
+        remarks.append("joined by telephone, where a camera is not possible")
+    return Camera(
+        on=on_time,
+        off=off_time,
+        vague=vague,
+        present=union(present),
+        certain=union(certain),
+        by_source=_by_source(tellings),
+        remarks=tuple(remarks),
+        partly=partly,
+    )
+
+
+def _merge(
+    tellings: Iterable[Telling],
+) -> tuple[tuple[Span, ...], tuple[Span, ...], tuple[Span, ...], list[str]]:
+    """The stronger first, each weaker one only where nothing is known yet."""
+    on: tuple[Span, ...] = ()
+    off: tuple[Span, ...] = ()
+    vague: tuple[Span, ...] = ()
+    remarks: list[str] = []
+    counted: list[Source] = []
+    for telling in tellings:
+        against = total(intersect(telling.on, off)) + total(intersect(telling.off, on))
+        vague_here = total(intersect(telling.vague, off))
+        if against - vague_here > DISAGREE and telling.source not in counted:
+            stronger = " and ".join(IN_WORDS[source] for source in counted)
+            remarks.append(
+                f"{IN_WORDS[telling.source]} and {stronger} disagree about the camera for "
+                f"{minutes(against):.0f} minutes; {stronger} counts"
+            )
+        known = [*on, *off]
+        new_on, new_off = subtract(telling.on, known), subtract(telling.off, known)
+        vague = union([*vague, *intersect(telling.vague, new_on)])
+        on, off = union([*on, *new_on]), union([*off, *new_off])
+        if telling.source not in counted:
+            counted.append(telling.source)
+    return on, off, vague, remarks
+
+
+def _by_source(tellings: Sequence[Telling]) -> tuple[Telling, ...]:
+    found = []
+    for source in PRECEDENCE:
+        same = [t for t in tellings if t.source is source]
+        if same:
+            on = union(span for t in same for span in t.on)
+            off = subtract((span for t in same for span in t.off), on)
+            found.append(Telling(source=source, on=on, off=off))
+    return tuple(found)
+
+
+def _told_by(
+    source: Source, devices: Sequence[Connection], present: Sequence[Span]
+) -> Telling | None:
+    """What one source says of these devices together; None when it says nothing."""
+    on: list[Span] = []
+    off: list[Span] = []
+    vague: list[Span] = []
+    silent: list[Span] = []
+    speaks = any(
+        e.kind is EventKind.CAMERA and e.source is source for d in devices for e in d.media
+    )
+    if devices and all(device.by_phone for device in devices):
+        speaks = source is (Source.PLATFORM_RECORD if devices[0].is_record else Source.WEBHOOK)
+    for device in devices:
+        stay = _stay(device, present)
+        known = _known(device, source, stay)
+        if device.by_phone:  # a camera is not possible there: known off, whoever tells of it
+            known = (), stay if speaks else (), ()
+        d_on, d_off, d_vague = known
+        on += d_on
+        off += d_off
+        vague += d_vague
+        silent += subtract(stay, [*d_on, *d_off])
+    if not on and not off:
         return None
+    sure = subtract(on, vague)  # sharp at one device is sharp, whatever another one says
+    on_time = union(on)
+    return Telling(
+        source=source,
+        on=on_time,
+        off=subtract(off, [*silent, *on_time]),
+        vague=subtract(vague, sure),
+    )
 
 
-def judge_camera(connections: Sequence[Connection], present: Sequence[Span]) -> Camera:
-    """Camera over all devices of one carer, within the time that counts as present."""
-    on_spans: list[Span] = []
-    off_spans: list[Span] = []
-    # The record tells the same devices a second time: each telling is judged by itself.
-    for is_record in (False, True):
-        telling = [c for c in connections if c.is_record is is_record]
-        on: list[Span] = []
-        off: list[Span] = []
-        silent: list[Span] = []
-        for connection in telling:
-            stay = _stay(connection, present)
-            c_on, c_off = _known(connection, EventKind.CAMERA, stay)
-            on += c_on
-            off += c_off
-            silent += subtract(stay, [*c_on, *c_off])
-        on_spans += on
-        off_spans += subtract(off, silent)
-    on_time = intersect(on_spans, present)
-    off_time = subtract(intersect(off_spans, present), on_time)
-    return Camera(on=total(on_time), off=total(off_time), present=total(present))
-
-
-def judge_microphone(connections: Sequence[Connection]) -> str:
+def judge_microphone(
+    connections: Sequence[Connection], ticks: Sequence[ParticipantEvent] = ()
+) -> str:
     """`connected` on any sign of one (a muted one is connected), `absent`, or `unknown`."""
     levels = {
         e.level for c in connections for e in c.media if e.kind is EventKind.MICROPHONE and e.level
     }
-    if levels - {Level.NOT_SENDING}:
+    if levels - {Level.NOT_SENDING} or any(c.by_phone for c in connections):
         return "connected"
+    if ticks:
+        said = max(ticks, key=lambda e: (e.received_at or e.occurred_at, e.key)).level
+        if said is not None:
+            return "absent" if said in _OFF and not levels else "connected"
     return "absent" if levels else "unknown"
 
 
@@ -100,20 +243,27 @@ def _stay(connection: Connection, present: Sequence[Span]) -> tuple[Span, ...]:
     spans = list(connection.spans)
     if connection.open_from is not None:
         spans += [(max(connection.open_from, begin), end) for begin, end in present]
+    if connection.orphan_left_at is not None:  # its join was lost: from its first sign on
+        spans.append((connection.events[0].occurred_at, connection.orphan_left_at))
     return intersect(spans, present)
 
 
-def _known(
-    connection: Connection, kind: EventKind, stay: Sequence[Span]
-) -> tuple[list[Span], list[Span]]:
-    """When one device is known to be on, and known to be off."""
-    told = [e for e in connection.media if e.kind is kind and e.level in (*_ON, *_OFF, None)]
+Known = tuple[tuple[Span, ...], tuple[Span, ...], tuple[Span, ...]]
+
+
+def _known(connection: Connection, source: Source, stay: Sequence[Span]) -> Known:
+    """When one device is known to be on and off by one source; and the vague part of on."""
+    told = [
+        e
+        for e in connection.media
+        if e.kind is EventKind.CAMERA and e.source is source and e.level in (*_ON, *_OFF, None)
+    ]
     exact_on, exact_off = _changes([e for e in told if e.until_at is None], stay)
-    sample_on, sample_off = _samples([e for e in told if e.until_at is not None])
+    sample_on, sample_off, vague = _samples([e for e in told if e.until_at is not None])
     exact = [*exact_on, *exact_off]
     on = [*exact_on, *subtract(sample_on, exact)]
     off = [*exact_off, *subtract(sample_off, [*exact, *sample_on])]
-    return list(intersect(on, stay)), list(intersect(off, stay))
+    return intersect(on, stay), intersect(off, stay), intersect(subtract(vague, exact), stay)
 
 
 def _changes(
@@ -138,15 +288,23 @@ def _changes(
     return list(union(on)), list(union(off))
 
 
-def _samples(samples: Sequence[ParticipantEvent]) -> tuple[list[Span], list[Span]]:
+def _samples(samples: Sequence[ParticipantEvent]) -> tuple[list[Span], list[Span], list[Span]]:
+    """On, off, and what of "on" is vague: the minutes at both ends of a stretch, and gaps in it."""
     on: list[Span] = []
     off: list[Span] = []
+    vague: list[Span] = []
     ordered = sorted(samples, key=lambda e: (e.occurred_at, e.key))
     for number, sample in enumerate(ordered):
+        is_on = sample.level in _ON
         until = sample.until_at or sample.occurred_at
+        (on if is_on else off).append((sample.occurred_at, until))
         if number + 1 < len(ordered):
-            following = ordered[number + 1].occurred_at
-            if until < following <= until + GAP:
-                until = following
-        (on if sample.level in _ON else off).append((sample.occurred_at, until))
-    return list(union(on)), list(union(off))
+            following = ordered[number + 1]
+            bridged = until < following.occurred_at <= until + GAP
+            if bridged and (following.level in _ON) is is_on:
+                (on if is_on else off).append((until, following.occurred_at))
+                if is_on:
+                    vague.append((until, following.occurred_at))
+    for begin, end in union(on):
+        vague += [(begin, min(begin + GRAIN, end)), (max(end - GRAIN, begin), end)]
+    return list(union(on)), list(union(off)), list(union(vague))

@@ -91,6 +91,8 @@ class Source(StrEnum):
     JOIN_PAGE = "join_page"
     FACILITATOR = "facilitator"
     CALL_BOT = "call_bot"
+    DASHBOARD = "dashboard"
+    MEDIA_STREAM = "media_stream"
 
 
 class EventKind(StrEnum):
@@ -101,7 +103,8 @@ class EventKind(StrEnum):
     `waiting` is the waiting room or lobby: never presence.
     `seen` says only who somebody was (a rename, a late identity); it proves no presence.
     `camera` and `microphone` carry a `level`; with `until_at` they are a sample that covers
-    that span, without it a change that holds until the next one.
+    that span, without it a change that holds until the next one. With a `carer_id` they are what a
+    facilitator ticked for the session in that span, or what the join page's own check found.
     """
 
     INSTANCE_STARTED = "instance_started"
@@ -120,7 +123,7 @@ class Level(StrEnum):
     """How much an observation of a camera or a microphone proves.
 
     `device_present` < `sending`/`not_sending` < `on`/`off`. A muted microphone is `off` and yet
-    connected.
+    connected. `partly` is said by people only.
     """
 
     DEVICE_PRESENT = "device_present"
@@ -128,6 +131,14 @@ class Level(StrEnum):
     NOT_SENDING = "not_sending"
     ON = "on"
     OFF = "off"
+    PARTLY = "partly"
+
+
+class MessageKind(StrEnum):
+    """What a carer tells us from the join page."""
+
+    ABSENCE = "absence"
+    CONTEST = "contest"
 
 
 class Role(StrEnum):
@@ -144,8 +155,9 @@ class Participant:
 
     `invitation_ref`: the platform's id of a personal invitation (strongest evidence of who it is).
     `account_ref`: the platform's id of a signed-in account or guest. `stable_account` says that
-    this id is the same on every visit, so that it may be remembered. `note`: what the platform
-    added in its own words, such as why they left; nothing is ever decided by it.
+    this id is the same on every visit, so that it may be remembered. `by_phone`: they dialled in.
+    `note`: what the platform added in its own words, such as why they left; nothing is ever
+    decided by it.
     """
 
     display_name: str = ""
@@ -153,6 +165,7 @@ class Participant:
     invitation_ref: str | None = None
     account_ref: str | None = None
     stable_account: bool = False
+    by_phone: bool = False
     role: Role = Role.ATTENDEE
     note: str = ""
 
@@ -315,6 +328,36 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attestation:
+    """A person's word that a carer sat at another carer's device in one session."""
+
+    week: int
+    carer_id: str
+    with_carer_id: str
+    reason: str
+    made_by: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a carer said from the join page about one week; it decides nothing.
+
+    `absence`: they will not come. `contest`: they think that the verdict is wrong. `settled_at`:
+    when a person of the practice dealt with it.
+    """
+
+    id: int
+    kind: MessageKind
+    week: int
+    carer_id: str
+    text: str
+    sent_at: datetime
+    settled_at: datetime | None = None
+    settled_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterEntry:
     """What is stored about one session's register: whether and when the platform's record came.
 
@@ -340,11 +383,27 @@ class Evidence:
     corrections: tuple[Correction, ...] = ()
     links: tuple[Link, ...] = ()
     registers: tuple[RegisterEntry, ...] = ()
+    attestations: tuple[Attestation, ...] = ()
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraTold:
+    """What one source said of a camera while its carer was present; lengths in minutes."""
+
+    source: Source
+    on_minutes: float
+    off_minutes: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarerWeek:
-    """Our conclusion about one carer in one session, with what it rests on."""
+    """Our conclusion about one carer in one session, with what it rests on.
+
+    `camera_on_minutes` and `camera_unknown_minutes` are of `minutes_present`; `camera_told` has
+    what each source said, the strongest first. `flags` are doubts about who it was, for a person
+    to look at. `offered_with`: the carer beside whom a person attested this one in another week.
+    """
 
     week: int
     verdict: Verdict
@@ -354,10 +413,16 @@ class CarerWeek:
     left_early_minutes: int = 0
     camera: str = "unknown"
     camera_share: float | None = None
+    camera_on_minutes: float = 0.0
+    camera_unknown_minutes: float = 0.0
+    camera_told: tuple[CameraTold, ...] = ()
     microphone: str = "unknown"
     intervals: tuple[tuple[datetime, datetime], ...] = ()
     sources: tuple[Source, ...] = ()
     reasons: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
+    offered_with: str | None = None
     correction: Correction | None = None
     event_keys: tuple[str, ...] = field(default=(), repr=False)
 

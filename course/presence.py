@@ -86,9 +86,13 @@ def find_presence(
     uncertain: list[Span] = []
     remarks: list[str] = []
     live = [(i, c) for i, c in found if not c.is_record]
-    recorded = [c for _, c in found if c.is_record]
+    record = intersect((span for _, c in found if c.is_record for span in c.spans), held.spans)
     for instance, connection in found:
         certain += connection.spans
+        if record:  # it settles what the notifications left open
+            if connection.open_from is not None:
+                certain.append((connection.open_from, connection.last_seen_at))
+            continue
         if connection.orphan_left_at is not None:
             uncertain.append((instance.started_at, connection.orphan_left_at))
             remarks.append("a leave was told without its join")
@@ -98,10 +102,6 @@ def find_presence(
             uncertain += unsure
             if remark:
                 remarks.append(remark)
-    record = intersect((span for c in recorded for span in c.spans), held.spans)
-    if record:
-        uncertain = []  # the record settles what the notifications left open
-        remarks = []
     certain_held = intersect(certain, held.spans)
     if record and live:
         pushed = total(intersect((s for _, c in live for s in c.spans), held.spans))
@@ -140,12 +140,29 @@ def _close(
     if not over:
         return [(joined, now)], [], ""
     if instance.ended_at is not None:
-        return [(joined, max(instance.ended_at, joined))], [], ""
+        end = max(instance.ended_at, joined)
+        if not _leaves_were_told(instance, instance.ended_at):
+            return [(joined, end)], [], ""
+        return (
+            [(joined, seen)],
+            [(seen, max(end, seen))],
+            "the leave was not told, while those of others were",
+        )
     end = held.held_to or seen
     return (
         [(joined, seen)],
         [(seen, max(end, seen))],
         "neither the leave nor the end of the session was told",
+    )
+
+
+def _leaves_were_told(instance: Instance, ended_at: datetime) -> bool:
+    """Whether those who stayed to the end were told to have left: not all platforms do that."""
+    return any(
+        end >= ended_at - SAME
+        for c in instance.connections
+        if not c.is_record
+        for _, end in c.spans
     )
 
 

@@ -26,6 +26,8 @@ _TOLD_BY = {
     Source.JOIN_PAGE: "join page",
     Source.FACILITATOR: "facilitator",
     Source.CALL_BOT: "calling bot",
+    Source.DASHBOARD: "the platform's dashboard",
+    Source.MEDIA_STREAM: "media stream",
 }
 
 
@@ -221,8 +223,8 @@ def explain(
     zone = ZoneInfo(cohort.timezone)
     facts: list[str] = []
     events: list[ParticipantEvent] = []
-    for connection, who in judge.connections_of(session, carer_id):
-        facts.append(f"one connection counts for {carer.name} because of: {who.how}")
+    for connection, why in judge.connections_of(session, carer_id):
+        facts.append(f"one connection counts for {carer.name} because of: {why}")
         facts += [_in_words(event, zone) for event in connection.events]
         events += connection.events
     return {

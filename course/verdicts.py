@@ -5,6 +5,7 @@ Each of the three may be met, not met or open. Whatever stays open asks a person
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -12,10 +13,14 @@ from course.connections import Connection
 from course.identity import Identity
 from course.instances import Instance
 from course.intervals import minutes, total
-from course.media import Camera, judge_camera, judge_microphone
+from course.media import IN_WORDS, Camera, judge_camera, judge_microphone
 from course.model import (
+    Attestation,
+    CameraTold,
     Carer,
     CarerWeek,
+    EventKind,
+    ParticipantEvent,
     RegisterEntry,
     RegisterState,
     Rule,
@@ -40,13 +45,34 @@ class Sheet:
     rule: Rule
     now: datetime
 
-    def judge(self, carer: Carer, found: Found, how: dict[str, Identity]) -> CarerWeek:
-        """One carer's week from the connections that are theirs."""
+    def judge(
+        self,
+        carer: Carer,
+        found: Found,
+        how: Iterable[Identity] = (),
+        *,
+        ticks: Sequence[ParticipantEvent] = (),
+        attested: Attestation | None = None,
+    ) -> CarerWeek:
+        """One carer's week from the connections that are theirs, and why they are.
+
+        `ticks`: what facilitators ticked of camera and microphone. `attested`: some of the
+        connections are the partner's, because a person says that both sat there.
+        """
         over = self.state in (RegisterState.PROVISIONAL, RegisterState.CLOSED)
         presence = find_presence(found, self.held, now=self.now, over=over)
         connections = [c for _, c in found]
-        camera = judge_camera(connections, presence.counted)
-        week = self._measured(presence, camera, judge_microphone(connections), found, how)
+        camera = judge_camera(
+            connections,
+            presence.counted,
+            presence.certain,
+            [e for e in ticks if e.kind is EventKind.CAMERA and e.source is Source.FACILITATOR],
+        )
+        microphone = judge_microphone(
+            connections, [e for e in ticks if e.kind is EventKind.MICROPHONE]
+        )
+        week = self._measured(presence, camera, microphone, found)
+        week = _with_sources(week, how, ticks, attested)
         why_pending = self._pending(carer, over=over)
         if why_pending is not None:
             return replace(week, verdict=Verdict.PENDING, reasons=(why_pending, *week.reasons))
@@ -65,12 +91,7 @@ class Sheet:
         return None
 
     def _measured(
-        self,
-        presence: Presence,
-        camera: Camera,
-        microphone: str,
-        found: Found,
-        how: dict[str, Identity],
+        self, presence: Presence, camera: Camera, microphone: str, found: Found
     ) -> CarerWeek:
         held, counted = total(self.held.spans), presence.counted
         late = left_early = 0
@@ -87,20 +108,15 @@ class Sheet:
                 reasons.append(f"left {left_early} minutes before the end")
         if counted and camera.share is not None:
             told = (
-                f"camera on for {minutes(camera.on):.0f} of {minutes(camera.present):.0f} minutes"
+                f"camera seen in {minutes(total(camera.on)):.0f} of "
+                f"{minutes(total(camera.present)):.0f} minutes"
             )
-            if minutes(camera.unknown) >= 1:
-                told += f", {minutes(camera.unknown):.0f} without a report"
-            reasons.append(told)
+            if minutes(total(camera.unknown)) >= 1:
+                told += f", {minutes(total(camera.unknown)):.0f} without data"
+            who = " and ".join(IN_WORDS[telling.source] for telling in camera.by_source)
+            reasons.append(f"{told} (told by {who})")
+        reasons += camera.remarks
         reasons += [*remarkable(found, presence), *presence.remarks]
-        sources = {e.source for _, c in found for e in c.events}
-        for who in how.values():
-            if who.link is not None:
-                sources.add(Source.FACILITATOR)
-                reasons.append(f"identified because {who.how}")
-            if who.by_join_page:
-                sources.add(Source.JOIN_PAGE)
-                reasons.append(f"identified by {who.how}")
         return CarerWeek(
             week=self.session.week,
             verdict=Verdict.PENDING,
@@ -110,9 +126,19 @@ class Sheet:
             left_early_minutes=left_early,
             camera=camera.label,
             camera_share=camera.share,
+            camera_on_minutes=round(minutes(total(camera.on)), 1),
+            camera_unknown_minutes=round(minutes(total(camera.unknown)), 1),
+            camera_told=tuple(
+                CameraTold(
+                    source=telling.source,
+                    on_minutes=round(minutes(total(telling.on)), 1),
+                    off_minutes=round(minutes(total(telling.off)), 1),
+                )
+                for telling in camera.by_source
+            ),
             microphone=microphone,
             intervals=counted,
-            sources=tuple(sorted(sources)),
+            sources=tuple(sorted({e.source for _, c in found for e in c.events})),
             reasons=tuple(dict.fromkeys(reasons)),
             event_keys=tuple(sorted({e.key for _, c in found for e in c.events})),
         )
@@ -133,6 +159,11 @@ class Sheet:
             f"present for {minutes(total(presence.counted)):.0f} of {minutes(held):.0f} minutes"
         )
         if total(presence.possible) / held < self.rule.presence:
+            if self.state is RegisterState.CLOSED and not self.entry.record_complete:
+                return Verdict.UNDETERMINED, (
+                    f"{stayed}; {asked}; without the platform's record nobody can tell whether "
+                    "some of the time was not reported",
+                )
             return Verdict.PARTIAL, (f"{stayed}; {asked}",)
         if total(presence.certain) / held < self.rule.presence:
             return Verdict.UNDETERMINED, (
@@ -150,9 +181,7 @@ class Sheet:
         if met is None:
             return Verdict.UNDETERMINED, (
                 stayed,
-                "the camera was not reported, so whether it was on a person must say"
-                if camera.share is None
-                else "the camera was reported for too little of the time; a person must say",
+                _camera_open(camera),
             )
         return Verdict.ATTENDED, (stayed,)
 
@@ -172,3 +201,42 @@ class Sheet:
         return Verdict.UNDETERMINED, (
             "not seen in any notification; the platform's own record has not come yet",
         )
+
+
+def _camera_open(camera: Camera) -> str:
+    """Why nobody can tell whether the camera was on for long enough."""
+    if camera.partly:
+        return "a facilitator saw the camera on for a part; whether it was enough a person must say"
+    if camera.share is None:
+        return "the camera was not reported, so whether it was on a person must say"
+    return "what was reported of the camera decides neither way; a person must say"
+
+
+def _with_sources(
+    week: CarerWeek,
+    how: Iterable[Identity],
+    ticks: Sequence[ParticipantEvent],
+    attested: Attestation | None,
+) -> CarerWeek:
+    """The week with everything said that it rests on beside the connections themselves."""
+    sources, reasons = set(week.sources), list(week.reasons)
+    for who in how:
+        if who.link is not None:
+            sources.add(Source.FACILITATOR)
+            reasons.append(f"identified because {who.how}")
+        if who.by_join_page:
+            sources.add(Source.JOIN_PAGE)
+            reasons.append(f"identified by {who.how}")
+    if attested is not None:
+        sources.add(Source.FACILITATOR)
+        reasons.append(
+            f"{attested.made_by} attested on {attested.made_at:%-d %B %Y} that they sat together "
+            f"at one device: {attested.reason}"
+        )
+    sources |= {tick.source for tick in ticks}
+    return replace(
+        week,
+        sources=tuple(sorted(sources)),
+        reasons=tuple(dict.fromkeys(reasons)),
+        event_keys=tuple(sorted({*week.event_keys, *(tick.key for tick in ticks)})),
+    )

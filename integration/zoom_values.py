@@ -38,13 +38,15 @@ def zulu(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
-def pages(ask: Callable[[dict[str, str]], Answer], name: str) -> Iterator[dict[str, Any]]:
+def pages(
+    ask: Callable[[dict[str, str]], Answer], name: str, *, size: int = PAGE
+) -> Iterator[dict[str, Any]]:
     """All rows of a paged list. A page's token lives 15 minutes, so pages are asked at once."""
-    query = {"page_size": str(PAGE)}
+    query = {"page_size": str(size)}
     for _ in range(MOST_PAGES):
         answer = ask(query)
         yield from rows(answer.body.get(name))
         token = answer.body.get("next_page_token")
         if not isinstance(token, str) or not token:
             return
-        query = {"page_size": str(PAGE), "next_page_token": token}
+        query = {"page_size": str(size), "next_page_token": token}

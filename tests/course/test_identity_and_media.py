@@ -48,7 +48,8 @@ def test_a_rename_changes_nothing_and_gives_the_other_nothing() -> None:
 
 def test_a_name_alone_is_only_ever_a_suggestion() -> None:
     found = register([*held(), *stay(0, 120, seen=who("Maya Patel", NOBODY))], closed=True)
-    assert found.weeks["carer-1"].verdict is Verdict.ABSENT
+    assert found.weeks["carer-1"].verdict is Verdict.UNDETERMINED  # not attended, not absent
+    assert "were it Maya Patel" in found.weeks["carer-1"].reasons[0]
     (seen,) = found.unmatched
     assert (seen.display_name, seen.minutes_present) == ("Maya Patel", 120)
     assert seen.suggestions[0].carer_id == "carer-1"
@@ -134,13 +135,15 @@ def test_a_camera_on_all_the_time_and_one_off_most_of_it() -> None:
     assert (on.camera, on.verdict) == ("on", Verdict.ATTENDED)
     off = week([*held(), *stay(0, 120), camera(0, 10, ON), camera(10, 120, OFF)])
     assert (off.camera, off.verdict, off.camera_share) == ("off", Verdict.PARTIAL, 0.08)
-    assert "camera on for 10 of 120 minutes" in off.reasons
+    assert "camera seen in 10 of 120 minutes (told by the notifications)" in off.reasons
 
 
 def test_a_camera_known_for_a_part_decides_only_when_the_rest_could_not_change_it() -> None:
-    enough = week([*held(), *stay(0, 120), camera(0, 61, ON)])
+    enough = week([*held(), *stay(0, 120), camera(0, 63, ON)])
     assert (enough.verdict, enough.camera) == (Verdict.ATTENDED, "on")
-    assert "camera on for 61 of 120 minutes, 59 without a report" in enough.reasons
+    assert any("in 63 of 120 minutes, 57 without data" in reason for reason in enough.reasons)
+    # A minute "with video" may have had a second of it: at both ends of a stretch it is not sure.
+    assert week([*held(), *stay(0, 120), camera(0, 61, ON)]).verdict is Verdict.UNDETERMINED
     open_ = week([*held(), *stay(0, 120), camera(0, 50, ON)])
     assert open_.verdict is Verdict.UNDETERMINED
 

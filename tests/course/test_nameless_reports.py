@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from course.connections import Connection, build_connections
+from course.intervals import total
 from course.media import judge_camera, judge_microphone
 from course.model import EventKind, Level, ParticipantEvent, Source
 from tests.course.evidence import at, event
@@ -66,8 +67,8 @@ def test_a_state_says_nothing_of_the_time_before_it_and_a_switch_does() -> None:
             if source is Source.PLATFORM_RECORD
             else stay("a", 0, 60)
         )
-        found = judge_camera(list(by_ref(*moves, told).values()), present)
-        return found.on, found.off
+        found = judge_camera(list(by_ref(*moves, told).values()), present, present)
+        return total(found.on), total(found.off)
 
     half = timedelta(minutes=30)
     assert camera(Source.CALL_BOT) == (half, timedelta())
@@ -80,5 +81,6 @@ def test_from_when_nobody_knows_a_camera_is_unknown_again() -> None:
         event(EventKind.CAMERA, 0, "a", level=Level.ON, source=Source.CALL_BOT),
         event(EventKind.CAMERA, 20, "a", level=None, source=Source.CALL_BOT),
     )
-    judged = judge_camera(list(found.values()), [(at(0), at(60))])
-    assert (judged.on, judged.off) == (timedelta(minutes=20), timedelta())
+    whole = [(at(0), at(60))]
+    judged = judge_camera(list(found.values()), whole, whole)
+    assert (total(judged.on), total(judged.off)) == (timedelta(minutes=20), timedelta())

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course.connections import build_connections
+from course.intervals import total
 from course.media import judge_camera
 from course.model import EventKind, Level, ParticipantEvent, Platform, Source
 from course.store import cohorts, evidence, notifications, registers
@@ -277,8 +278,8 @@ def test_minutes_that_became_spans_are_judged_exactly_alike(
     whole = [(FIRST, FIRST + timedelta(minutes=45))]
 
     def camera(media: list[ParticipantEvent]) -> tuple[timedelta, timedelta]:
-        found = judge_camera(list(build_connections([*stays, *media])), whole)
-        return found.on, found.off
+        found = judge_camera(list(build_connections([*stays, *media])), whole, whole)
+        return total(found.on), total(found.off)
 
     assert camera(kept) == camera(samples_told)
 
