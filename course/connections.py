@@ -23,7 +23,8 @@ SAME_JOIN, SAME_LEAVE = timedelta(seconds=30), timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """One device's stay. `spans` are certain; `open_from`: joined then, and no leave was told.
+    """One device's stay. `spans` are certain; `open_from`: joined then, and no leave was told, at
+    the latest `open_until`, when the instance ended.
 
     `orphan_left_at`: left then, and no join was told. `last_seen_at` is its own last evidence.
     `is_record`: told by the platform's record, not pushed.
@@ -35,6 +36,7 @@ class Connection:
     last_seen_at: datetime
     spans: tuple[Span, ...]
     open_from: datetime | None
+    open_until: datetime | None
     orphan_left_at: datetime | None
     waited: bool
     is_record: bool
@@ -61,7 +63,9 @@ class Connection:
         return tuple(e for e in self.events if e.kind in MEDIA)
 
 
-def build_connections(events: Iterable[ParticipantEvent]) -> tuple[Connection, ...]:
+def build_connections(
+    events: Iterable[ParticipantEvent], *, ended_at: datetime | None = None
+) -> tuple[Connection, ...]:
     """The connections of one held instance, in order of their beginning."""
     by_ref: dict[str, list[ParticipantEvent]] = {}
     seats: dict[str, str] = {}
@@ -82,7 +86,7 @@ def build_connections(events: Iterable[ParticipantEvent]) -> tuple[Connection, .
         owner = seats.get(event.seat_ref or "") or _same_stay(event, by_ref)
         if owner is not None:
             by_ref[owner].append(event)
-    built = [_fold(ref, found) for ref, found in by_ref.items()]
+    built = [_fold(ref, found, ended_at) for ref, found in by_ref.items()]
     return tuple(sorted(built, key=lambda c: (c.began_at, c.ref)))
 
 
@@ -114,7 +118,7 @@ def _whole(told: list[ParticipantEvent], source: Source) -> Span | None:
     return min(e.occurred_at for e in moves), max(e.until_at or e.occurred_at for e in moves)
 
 
-def _fold(ref: str, events: list[ParticipantEvent]) -> Connection:
+def _fold(ref: str, events: list[ParticipantEvent], ended_at: datetime | None) -> Connection:
     events = sorted(events, key=lambda e: (e.occurred_at, e.key))
     stays = [
         (e.occurred_at, e.until_at)
@@ -130,6 +134,7 @@ def _fold(ref: str, events: list[ParticipantEvent]) -> Connection:
         last_seen_at=max(e.until_at or e.occurred_at for e in events),
         spans=union([*spans, *stays]),
         open_from=open_from,
+        open_until=ended_at,
         orphan_left_at=orphan_left_at,
         waited=any(e.kind is EventKind.WAITING for e in events),
         is_record=any(e.source is Source.PLATFORM_RECORD for e in moves),
@@ -144,7 +149,7 @@ def _pair(
 
     A move between rooms is told as a leave and a join at the same second, in any order: whoever
     was in stays in. At the same second without having been in, it is a join of no length, unless
-    another leave follows: then it was a move whose first join was lost.
+    another leave follows: then it was a move, and the first join was lost.
     """
     told = [e for e in events if e.kind in (EventKind.JOINED, EventKind.LEFT)]
     instants = [
@@ -161,8 +166,10 @@ def _pair(
                 open_from = None
         elif joined and left:
             following = instants[number + 1][1] if number + 1 < len(instants) else set()
-            if following == {EventKind.LEFT}:
+            if EventKind.LEFT in following:
                 open_from = at
+                if not spans and orphan_left_at is None:
+                    orphan_left_at = at
         elif joined:
             open_from = at
         elif not spans and orphan_left_at is None:

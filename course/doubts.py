@@ -87,11 +87,16 @@ def ask_about_strangers(
     answer = dict(found)
     for carer in cohort.carers:
         week = found[carer.id]
-        stayed = (week.share_present or 0) >= cohort.rule.presence
-        if week.verdict not in _SETTLED_AGAINST or stayed:
+        if week.verdict not in _SETTLED_AGAINST:
             continue
+        # Whoever stayed for long enough needs no second device, unless one bore their own name.
+        stayed = (week.share_present or 0) >= cohort.rule.presence
         for world in worlds:
-            possible = [pair for pair in world if _could_be(roster, cohort, carer, pair[1])]
+            possible = [
+                pair
+                for pair in world
+                if _could_be(roster, cohort, carer, pair[1], by_name_only=stayed)
+            ]
             if not possible:
                 continue
             other = judge(carer, possible)
@@ -109,14 +114,16 @@ def ask_about_strangers(
     return answer
 
 
-def _could_be(roster: Roster, cohort: Cohort, carer: Carer, connection: Connection) -> bool:
+def _could_be(
+    roster: Roster, cohort: Cohort, carer: Carer, connection: Connection, *, by_name_only: bool
+) -> bool:
     """Whether an unidentified participant may have been this carer.
 
     Who bears the full name of one carer is taken for that one, or for somebody at their device.
     """
     named = {s.carer_id for s in roster.suggest(connection) if s.score == 1}
     if not named:
-        return True
+        return not by_name_only
     return carer.id in named or any(c.id in named for c in _partners(cohort, carer))
 
 

@@ -33,6 +33,7 @@ from course.model import (
 
 JOIN_PAGE_BEFORE = timedelta(minutes=10)
 JOIN_PAGE_AFTER = timedelta(minutes=2)
+DROPPED_FOR = timedelta(minutes=1)
 LEAST_SCORE = 0.6
 NICKNAME_SCORE = 0.9
 MOST_SUGGESTIONS = 3
@@ -185,6 +186,7 @@ class Roster:
             elif any(
                 name in {_plain(n) for n in earlier.names}
                 and self._opened_near(carers[0].id, earlier.began_at)
+                and _was_gone(earlier, connection.began_at)
                 for earlier in before
             ):
                 how = (
@@ -223,6 +225,14 @@ class Roster:
                     best[carer.id] = found
         ranked = sorted(best.values(), key=lambda s: (-s.score, s.carer_id))
         return tuple(ranked[:MOST_SUGGESTIONS])
+
+
+def _was_gone(earlier: Connection, at: datetime) -> bool:
+    """Whether that connection is not known to have lasted so long: nobody comes back while there.
+
+    A dropped line is noticed late by the platform.
+    """
+    return earlier.open_from is not None or all(end <= at + DROPPED_FOR for _, end in earlier.spans)
 
 
 def _nickname(ours: str, theirs: str) -> bool:

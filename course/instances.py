@@ -65,7 +65,7 @@ def _build(ref: str | None, events: list[ParticipantEvent]) -> Instance:
         started_at=min(told or moves or [e.occurred_at for e in events]),
         ended_at=max(ends, default=None),
         last_event_at=max(e.until_at or e.occurred_at for e in events),
-        connections=build_connections(events),
+        connections=build_connections(events, ended_at=max(ends, default=None)),
     )
 
 

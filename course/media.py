@@ -122,6 +122,8 @@ def judge_camera(
         # The record tells the same devices a second time: each telling is judged by itself.
         for is_record in (True, False):
             devices = [c for c in connections if c.is_record is is_record]
+            if source is Source.CALL_BOT:  # a roster of its own, maybe under other ids
+                devices = [c for c in devices if any(e.source is source for e in c.events)]
             if found := _told_by(source, devices, present):
                 tellings.append(found)
     partly = False
@@ -242,7 +244,8 @@ def _stay(connection: Connection, present: Sequence[Span]) -> tuple[Span, ...]:
     """The time that this device was in, as far as it counts as present."""
     spans = list(connection.spans)
     if connection.open_from is not None:
-        spans += [(max(connection.open_from, begin), end) for begin, end in present]
+        last = max((end for _, end in present), default=connection.open_from)
+        spans.append((connection.open_from, connection.open_until or last))
     if connection.orphan_left_at is not None:  # its join was lost: from its first sign on
         spans.append((connection.events[0].occurred_at, connection.orphan_left_at))
     return intersect(spans, present)

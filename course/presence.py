@@ -132,16 +132,19 @@ def _close(
     later = [c.began_at for _, c in live if c.ref != connection.ref and c.began_at > joined]
     if later:
         # Back on another connection: how long the first one lasted, nobody told.
+        back = min(later)
+        if instance.ended_at is not None:
+            back = min(back, instance.ended_at)
         return (
             [(joined, seen)],
-            [(seen, max(min(later), seen))],
+            [(seen, max(back, seen))],
             "the end of one of the connections was not told",
         )
     if not over:
         return [(joined, now)], [], ""
     if instance.ended_at is not None:
         end = max(instance.ended_at, joined)
-        if not _leaves_were_told(instance, instance.ended_at):
+        if not _leaves_were_told(instance, min(instance.ended_at, held.held_to or end)):
             return [(joined, end)], [], ""
         return (
             [(joined, seen)],
@@ -156,10 +159,10 @@ def _close(
     )
 
 
-def _leaves_were_told(instance: Instance, ended_at: datetime) -> bool:
+def _leaves_were_told(instance: Instance, end_of_it: datetime) -> bool:
     """Whether those who stayed to the end were told to have left: not all platforms do that."""
     return any(
-        end >= ended_at - SAME
+        end >= end_of_it - SAME
         for c in instance.connections
         if not c.is_record
         for _, end in c.spans

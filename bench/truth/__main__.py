@@ -72,7 +72,10 @@ def report(score: Score, *, show: int, seconds: float) -> list[str]:
             f"  {name}: wrong {_share(counts['wrong'], everything)}; a place kept wrongly "
             f"{counts['a place kept wrongly']:,}, lost wrongly {counts['a place lost wrongly']:,}"
         )
-    lines += ["", f"  {'sources':44} {'wrong':>6} {'undetermined':>13}   camera right/other/unknown"]
+    lines += [
+        "",
+        f"  {'sources':44} {'wrong':>6} {'undetermined':>13}   camera right/other/unknown",
+    ]
     for mix, counts in sorted(score.by_mix.items()):
         cameras = score.cameras.get(mix, Counter())
         open_ = counts["undetermined"] + counts["avoidable"]

@@ -103,9 +103,7 @@ class TeamsTells:
     def _bot(self) -> None:
         """Our bot's snapshots, in order: whoever is in, with camera and mute."""
         same_ids = self._luck.random() < 0.5
-        dies_at = (
-            self._luck.randint(0, self._world.length) if self._mix == "bot dies" else 10**9
-        )
+        dies_at = self._luck.randint(0, self._world.length) if self._mix == "bot dies" else 10**9
         stays = [(p, s) for p in self._world.people for s in p.stays]
         moments = sorted(
             {at for _, s in stays for at in (s.joined_at, s.left_at, *(c[0] for c in s.camera))}

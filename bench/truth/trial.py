@@ -198,9 +198,7 @@ def _compare(
     _compare_baselines(hearing, person, truth, score)
 
 
-def _possible(
-    hearing: Hearing, person: Person, evidence: Evidence, linked: set[str]
-) -> set[str]:
+def _possible(hearing: Hearing, person: Person, evidence: Evidence, linked: set[str]) -> set[str]:
     """The verdicts that everything heard and said leaves open."""
     world = hearing.world
     identified = _identified(hearing, linked)

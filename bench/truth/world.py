@@ -260,7 +260,9 @@ class _Casting:
                 stay = self._stay(
                     names[0], instance, joined, left, camera=self._camera(joined, left)
                 )
-                stay.names = names if n == 0 and instance == 0 else names[-1:]
+                # Who comes back under another carer's name alone is that carer to all the world.
+                again = names[:1] if self._world.platform == "teams" else names[-1:]
+                stay.names = names if n == 0 and instance == 0 else again
                 stay.by_link, stay.by_phone, stay.device = by_link, by_phone, device
                 stay.has_microphone = has_microphone
                 if start < opens or luck.random() < 0.3:
@@ -285,7 +287,9 @@ class _Casting:
         breaks = self._luck.choice((1, 1, 2, 3, 20))
         points = sorted(self._luck.randint(begin, end) for _ in range(2 * breaks))
         edges = [begin, *points, end]
-        return [(edges[n], edges[n + 1]) for n in range(0, len(edges), 2) if edges[n + 1] > edges[n]]
+        return [
+            (edges[n], edges[n + 1]) for n in range(0, len(edges), 2) if edges[n + 1] > edges[n]
+        ]
 
     def _camera(self, joined: int, left: int) -> list[tuple[int, bool]]:
         luck, chance = self._luck, self._luck.random()

@@ -156,7 +156,12 @@ class ZoomTells:
         arrived: list[tuple[int, bool]] = []
         for batch in self._batches(stay):
             rows = [row for minute, sends in batch for row in _rows(minute, stay, sends=sends)]
-            participant = {"user_id": _seat(stay, batch[0][0]), "participant_user_id": "", "email": "", "qos": rows}
+            participant = {
+                "user_id": _seat(stay, batch[0][0]),
+                "participant_user_id": "",
+                "email": "",
+                "qos": rows,
+            }
             about = {"uuid": uuid_of(stay.instance), "participant": participant}
             if self._luck.random() < loss:
                 continue
