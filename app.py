@@ -18,7 +18,7 @@ from flask import Flask
 
 import logs
 from certificates import load_certificates
-from course.model import Platform, Rule
+from course.model import CorrectionKind, Platform, Rule
 from course.store import notifications
 from course.store.database import Database, open_sealed
 from course.store.pruning import prune
@@ -174,7 +174,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         alignment=Alignment(holdings, subscriptions),
         enrolment=Enrolment(holdings),
         organisers={platform: hosts[platform] for platform in providers},
-        rule=Rule(),
+        rule=_rule(settings),
         timezone=settings.timezone,
         clock=clock,
         send_mail=_mailing(settings, database, clock),
@@ -298,6 +298,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             call_records=teams.call_records if teams else False,
         ).keep,
         "fetch records": reconciliation.reconcile_due,
+        "note late evidence": reconciliation.note_late_evidence,
         "read waiting": rereader.read_waiting,
         "forget notifications": lambda: _prune(database, settings, clock()),
     }
@@ -327,6 +328,17 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         chores=chores,
         started=started,
         clock=clock,
+    )
+
+
+def _rule(settings: Settings) -> Rule:
+    """What a cohort is stamped with when it opens."""
+    return Rule(
+        presence=settings.rule_presence,
+        camera=settings.rule_camera,
+        microphone=settings.rule_microphone,
+        late_after=timedelta(minutes=settings.rule_late_after_minutes),
+        satisfied_by=frozenset(CorrectionKind(kind) for kind in settings.rule_satisfied_by),
     )
 
 

@@ -128,6 +128,12 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     keep_notification_days: int = Field(default=30, ge=1)
 
+    rule_presence: float = Field(default=0.8, gt=0, le=1)
+    rule_camera: float = Field(default=0.5, ge=0, le=1)
+    rule_microphone: str = Field(default="connected", pattern="^(connected|any)$")
+    rule_late_after_minutes: int = Field(default=10, ge=1, le=120)
+    rule_satisfied_by: Annotated[tuple[str, ...], NoDecode] = ("catch_up", "camera_exempt")
+
     zoom_account_id: str | None = None
     zoom_client_id: str | None = None
     zoom_client_secret: SecretStr | None = None
@@ -171,6 +177,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "encryption_keys",
+        "rule_satisfied_by",
         "zoom_webhook_secrets",
         "teams_notification_certificate",
         "teams_notification_key",
@@ -181,6 +188,13 @@ class Settings(BaseSettings):
         return (
             [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("rule_satisfied_by")
+    @classmethod
+    def _exceptions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := set(value) - {"catch_up", "camera_exempt", "excused"}:
+            raise ValueError(f"not catch_up, camera_exempt or excused: {', '.join(unknown)}")
+        return value
 
     @field_validator(
         "public_url",

@@ -8,7 +8,9 @@ from datetime import time
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Programme:
-    """What is offered. Lengths are minutes; the fees are pounds sterling."""
+    """What is offered. Lengths are minutes; the fees are pounds sterling; `places` are households
+    in one cohort.
+    """
 
     topics: tuple[str, ...]
     first_session_minutes: int
@@ -19,6 +21,7 @@ class Programme:
     starts_at: time
     fee_for_one: int
     fee_for_two: int
+    places: int
 
     def fee(self, carers: int) -> int:
         """The fee of a household."""
@@ -44,4 +47,5 @@ COURSE = Programme(
     starts_at=time(10, 0),
     fee_for_one=630,
     fee_for_two=700,
+    places=12,
 )

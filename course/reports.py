@@ -137,6 +137,15 @@ def _week_json(week: CarerWeek, zone: ZoneInfo) -> dict[str, Any]:
         "left_early_minutes": week.left_early_minutes,
         "camera": week.camera,
         "camera_share": week.camera_share,
+        "camera_minutes": {
+            "on": week.camera_on_minutes,
+            "present": week.minutes_present,
+            "unknown": week.camera_unknown_minutes,
+        },
+        "camera_sources": [
+            {"source": t.source.value, "on_minutes": t.on_minutes, "off_minutes": t.off_minutes}
+            for t in week.camera_told
+        ],
         "microphone": week.microphone,
         "intervals": [
             [begin.astimezone(zone).isoformat(), end.astimezone(zone).isoformat()]
@@ -144,6 +153,18 @@ def _week_json(week: CarerWeek, zone: ZoneInfo) -> dict[str, Any]:
         ],
         "sources": [source.value for source in week.sources],
         "reasons": list(week.reasons),
+        "flags": list(week.flags),
+        "messages": [
+            {
+                "id": m.id,
+                "kind": m.kind.value,
+                "text": m.text,
+                "sent_at": m.sent_at.astimezone(zone).isoformat(),
+                "settled_by": m.settled_by,
+            }
+            for m in week.messages
+        ],
+        "offered_with": week.offered_with,
         "corrected": week.correction is not None,
         "correction": week.correction.kind.value if week.correction else None,
     }
@@ -153,9 +174,42 @@ def verdicts_json(report: AttendanceReport, *, week: int) -> dict[str, Any]:
     """What a closed register keeps: each verdict with the keys of the evidence it rests on."""
     register = next(r for r in report.registers if r.session.week == week)
     return {
-        carer_id: {"verdict": found.verdict.value, "evidence": list(found.event_keys)}
+        carer_id: {
+            "verdict": found.verdict.value,
+            "minutes": found.minutes_present,
+            "camera": found.camera,
+            "correction": found.correction.kind.value if found.correction else None,
+            "evidence": list(found.event_keys),
+        }
         for carer_id, found in sorted(register.weeks.items())
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One verdict that is another one now."""
+
+    week: int
+    carer_id: str
+    before: str
+    after: str
+
+
+def changes(before: AttendanceReport, after: AttendanceReport) -> list[Change]:
+    """The verdicts that differ between two reports of one cohort."""
+    earlier = {r.session.week: r.weeks for r in before.registers}
+    return [
+        Change(
+            week=register.session.week,
+            carer_id=carer_id,
+            before=earlier[register.session.week][carer_id].verdict.value,
+            after=found.verdict.value,
+        )
+        for register in after.registers
+        for carer_id, found in sorted(register.weeks.items())
+        if carer_id in earlier.get(register.session.week, {})
+        and earlier[register.session.week][carer_id].verdict is not found.verdict
+    ]
 
 
 HEADER = (

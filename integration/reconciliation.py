@@ -15,7 +15,7 @@ import structlog
 
 from course.model import Cohort, Platform, RegisterEntry, RegisterState, Session, SessionState
 from course.reports import build_report, verdicts_json
-from course.store import access, cohorts, evidence, registers
+from course.store import access, cohorts, evidence, registers, revisions
 from course.store import series as series_store
 from course.store.database import Database
 from course.store.registers import WINDOW_AFTER, WINDOW_BEFORE
@@ -24,6 +24,7 @@ from integration.provider import MeetingProvider, PlatformRecord, ProviderError,
 # How long after a session's end its record is asked for again; it may come a day later.
 TRIES = tuple(timedelta(minutes=m) for m in (5, 10, 20, 40, 120, 360, 720, 1440, 2160, 2880))
 
+LOOK_TWICE = timedelta(minutes=2)  # a commit may be seen a little after its time
 AFTER_TROUBLE = timedelta(minutes=15)
 MISSED_FOR = timedelta(days=3)  # a service that was down for a weekend still makes its last try
 UNHELD = (RegisterState.SCHEDULED, RegisterState.LIVE)
@@ -51,6 +52,7 @@ class Reconciliation:
         self._providers = providers
         self._clock = clock
         self._closed = closed
+        self._looked_at: datetime | None = None
 
     def close(self, cohort_id: str, week: int, *, actor: str) -> None:
         """A person closes the register: fetch the record, store it, close.
@@ -90,6 +92,30 @@ class Reconciliation:
             except NotYet:
                 continue
         return closed
+
+    def note_late_evidence(self) -> int:
+        """Make new versions of closed registers about which notifications came since the last look.
+
+        The first look after a start reaches back two days: making a version twice is impossible.
+        """
+        now = self._clock()
+        since = self._looked_at - LOOK_TWICE if self._looked_at else now - TRIES[-1]
+        with self._database.read() as connection:
+            found = revisions.late_evidence(connection, since=since, until=now)
+        revised = 0
+        for cohort, weeks in found:
+            with self._database.write() as connection:
+                changed = revisions.revise(
+                    connection,
+                    cohort,
+                    cause=revisions.LATE,
+                    actor="late notifications",
+                    now=now,
+                    weeks=weeks,
+                )
+            revised += len(changed)
+        self._looked_at = now
+        return revised
 
     def _reconcile(self, cohort_id: str, week: int, now: datetime) -> bool:
         cohort, session = self._find(cohort_id, week)
@@ -171,12 +197,12 @@ class Reconciliation:
             report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
             verdicts = verdicts_json(report, week=session.week)
             registers.save_register(connection, cohort.id, entry, verdicts)
-            changed = registers.add_register_version(
+            changed = revisions.add_version(
                 connection,
                 cohort.id,
                 session.week,
                 verdicts=verdicts,
-                cause="closed" if first else "later evidence",
+                cause=revisions.CLOSED if first else revisions.LATE,
                 now=now,
             )
             if first or changed:

@@ -17,6 +17,8 @@ from web.cohort_view import CohortView, Settling
 from web.cohorts import CohortOffice, add_cohorts
 from web.operations import Operations
 from web.registers import add_registers
+from web.report_view import ReportView
+from web.statements import add_statements
 from web.timetable import add_timetable
 
 VERSION = "1.0.0"
@@ -50,7 +52,9 @@ def create_api(
     )
     add_changes(api, office=office, view=view)
     add_timetable(api, default_timezone=default_timezone)
-    add_registers(api, close_register=close_register)
+    reports = ReportView(database, clock)
+    add_registers(api, reports, close_register=close_register)
+    add_statements(api, reports)
     add_attention(api)
 
     @root.get("/openapi.json")

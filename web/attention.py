@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from course.model import CohortState, RegisterState, Verdict
+from course.model import CohortState, MessageKind, RegisterState, Verdict
 from course.reports import AttendanceReport, build_report
 from course.store import cohorts, evidence, mail, watches
 from web.access import Caller
@@ -18,7 +18,8 @@ MOST_COHORTS = 200
 _SAYS = {
     Verdict.UNDETERMINED: "a person must say whether this carer attended",
     Verdict.PARTIAL: "was there for a part; a person decides what follows",
-    Verdict.ABSENT: "missed a session; the course is for those who attend all",
+    Verdict.ABSENT: "missed a session; the course is for those who attend all, so perhaps our "
+    "next group will be more suitable",
 }
 
 
@@ -80,7 +81,30 @@ def add_attention(api: Operations) -> None:
         return jsonify(items=sorted(items, key=lambda i: (i["since"], i["cohort"], i["says"])))
 
 
+_MESSAGES = {
+    MessageKind.ABSENCE: "says that they cannot come",
+    MessageKind.CONTEST: "thinks that the register is wrong",
+}
+
+
+def _messages(report: AttendanceReport) -> Iterator[dict[str, Any]]:
+    """What carers told us from the join page and nobody has dealt with."""
+    for register in report.registers:
+        for carer_id, week in register.weeks.items():
+            for message in week.messages:
+                if message.settled_at is None:
+                    yield {
+                        "kind": message.kind.value,
+                        "week": week.week,
+                        "carer": carer_id,
+                        "message": message.id,
+                        "since": message.sent_at.isoformat(),
+                        "says": f"{_MESSAGES[message.kind]}: {message.text}",
+                    }
+
+
 def _of_report(report: AttendanceReport) -> Iterator[dict[str, Any]]:
+    yield from _messages(report)
     for register in report.registers:
         if register.state not in (RegisterState.PROVISIONAL, RegisterState.CLOSED):
             continue
@@ -94,6 +118,15 @@ def _of_report(report: AttendanceReport) -> Iterator[dict[str, Any]]:
                     "since": since,
                     "says": _SAYS[week.verdict],
                     "reasons": list(week.reasons),
+                }
+        for carer_id, week in register.weeks.items():
+            for flag in week.flags:
+                yield {
+                    "kind": "identity",
+                    "week": week.week,
+                    "carer": carer_id,
+                    "since": since,
+                    "says": flag,
                 }
         for seen in register.unmatched:
             yield {

@@ -21,6 +21,7 @@ from course.calendar_file import calendar_file
 from course.model import (
     Cohort,
     EventKind,
+    MessageKind,
     ParticipantEvent,
     Platform,
     Session,
@@ -31,11 +32,13 @@ from course.store import cohorts, evidence
 from course.store.cohorts import Enrolment
 from course.store.database import Database
 from web.access import open_door
+from web.own_weeks import OwnWeeks
 
 ALIVE_AFTER = timedelta(days=14)
 EARLY = timedelta(minutes=15)
 POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' https: {own}; "
+    "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "
+    "media-src 'self' blob: mediastream:; form-action 'self' https: {own}; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
 
@@ -56,6 +59,8 @@ def create_join_page(
     """
     here = Path(__file__).parent
     routes = Blueprint("join", __name__, template_folder=str(here / "templates"))
+
+    own = OwnWeeks(database, clock)
 
     def known(token: str) -> tuple[Cohort, Enrolment] | None:
         with database.read() as connection:
@@ -118,6 +123,9 @@ def create_join_page(
             link_ready=enrolment.platform_join_url is not None,
             platform=cohort.platform.value.capitalize(),
             bot=has_bot and cohort.platform is Platform.TEAMS,
+            weeks=own.of(cohort, enrolment.carer),
+            address=f"/join/{token}",
+            sent=request.args.get("sent") == "1",
         )
 
     @routes.post("/join/<token>")
@@ -133,6 +141,33 @@ def create_join_page(
             return page("join_unknown.html", 404)
         note_opening(cohort, enrolment)
         return redirect(link, code=303)
+
+    @routes.post("/join/<token>/weeks/<int:week>/<any(absence, contest):kind>")
+    @open_door
+    def say(token: str, week: int, kind: str) -> AnyResponse:
+        """An absence announced, or a verdict contested."""
+        found = find(token)
+        if found is None:
+            return page("join_unknown.html", 404)
+        text = request.form.get("text", "")
+        if not own.say(found[0], found[1].carer, week, MessageKind(kind), text):
+            return page("join_unknown.html", 404)
+        return redirect(f"/join/{token}?sent=1", code=303)
+
+    @routes.post("/join/<token>/devices")
+    @open_door
+    def checked(token: str) -> AnyResponse:
+        """What the page's own check of camera and microphone found."""
+        found, told = find(token), request.get_json(silent=True)
+        if found is None or not isinstance(told, dict):
+            return Response(status=404 if found is None else 400)
+        own.checked(
+            found[0],
+            found[1].carer,
+            camera=told.get("camera") is True,
+            microphone=told.get("microphone") is True,
+        )
+        return Response(status=204)
 
     @routes.get("/join/<token>/calendar.ics")
     @open_door

@@ -1,4 +1,4 @@
-"""Attendance: the report, the evidence behind a verdict, corrections, identities, closing."""
+"""Attendance: the report, the evidence behind a verdict, versions of a register, closing."""
 
 from __future__ import annotations
 
@@ -8,66 +8,28 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from course.model import Carer, Cohort, Verdict
-from course.reports import build_report, explain, report_json, report_rows, roster
-from course.store import access, cohorts, evidence, notifications
+from course.model import AllSessions
+from course.reports import explain, report_rows
+from course.store import access, evidence, notifications, revisions
 from integration.provider import ProviderError
 from web.access import Caller
+from web.certificate import certificate_pdf
 from web.cohort_view import known_cohort
 from web.exports import csv_text
 from web.operations import Operations
 from web.problems import Problem
-from web.schemas import (
-    CorrectionIn,
-    EvidenceOut,
-    IdentityIn,
-    OneCarer,
-    ReportOut,
-    WeekOut,
-)
+from web.report_view import ReportView
+from web.schemas import EvidenceOut, OneCarer, ReportOut, VersionsOut
+from web.statements import known_week
 
 _ALL, _STAFF = ("admin", "facilitator", "viewer"), ("admin", "facilitator")
 
 
-def add_registers(api: Operations, *, close_register: Callable[[str, int, str], None]) -> None:
+def add_registers(
+    api: Operations, view: ReportView, *, close_register: Callable[[str, int, str], None]
+) -> None:
     """The operations on a cohort's attendance. `close_register` takes cohort, week and actor."""
     database = api.database
-
-    def report_of(cohort: Cohort) -> dict[str, Any]:
-        with database.read() as connection:
-            found = evidence.read_evidence(connection, cohort)
-        report = report_json(build_report(cohort, found, now=api.clock()))
-        for carer, shown in zip(roster(cohort), report["carers"], strict=True):
-            shown["transferred_from"] = earlier(carer) if carer.transferred_from else None
-        return report
-
-    def earlier(carer: Carer) -> dict[str, Any] | None:
-        """What a transferred carer attended in the cohort they came from: shown, not counted."""
-        with database.read() as connection:
-            origin = cohorts.read_carer_cohort(connection, carer.transferred_from or "")
-            cohort = cohorts.read_cohort(connection, origin) if origin else None
-            found = evidence.read_evidence(connection, cohort) if cohort else None
-        if cohort is None or found is None:
-            return None
-        report = build_report(cohort, found, now=api.clock())
-        return {
-            "cohort": cohort.id,
-            "name": cohort.name,
-            "weeks": [
-                {
-                    "week": r.session.week,
-                    "starts_at": r.session.starts_at.isoformat(),
-                    "verdict": r.weeks[carer.transferred_from or ""].verdict.value,
-                }
-                for r in report.registers
-                if r.weeks[carer.transferred_from or ""].verdict is not Verdict.PENDING
-            ],
-        }
-
-    def week_of(cohort: Cohort, week: int, carer_id: str) -> dict[str, Any]:
-        report = report_of(cohort)
-        carer = next(c for c in report["carers"] if c["id"] == carer_id)
-        return next(w for w in carer["weeks"] if w["week"] == week)
 
     def note(caller: Caller, action: str, subject: str) -> None:
         with database.write() as connection:
@@ -83,7 +45,7 @@ def add_registers(api: Operations, *, close_register: Callable[[str, int, str], 
         answers={200: ReportOut},
     )
     def attendance(caller: Caller, cohort_id: str) -> Response:
-        return jsonify(report_of(known_cohort(database, caller, cohort_id)))
+        return jsonify(view.shown(known_cohort(database, caller, cohort_id)))
 
     @api.add(
         "GET",
@@ -94,9 +56,7 @@ def add_registers(api: Operations, *, close_register: Callable[[str, int, str], 
     )
     def attendance_csv(caller: Caller, cohort_id: str) -> Response:
         cohort = known_cohort(database, caller, cohort_id)
-        with database.read() as connection:
-            found = evidence.read_evidence(connection, cohort)
-        text = csv_text(report_rows(build_report(cohort, found, now=api.clock())))
+        text = csv_text(report_rows(view.built(cohort)))
         note(caller, "report.export", cohort_id)
         answer = Response(text, content_type="text/csv; charset=utf-8")
         name = f"attendance-{cohort.id}.csv"
@@ -113,7 +73,7 @@ def add_registers(api: Operations, *, close_register: Callable[[str, int, str], 
     )
     def facts(caller: Caller, cohort_id: str, week: int, query: OneCarer) -> Response:
         cohort = known_cohort(database, caller, cohort_id)
-        _known(cohort, week, query.carer)
+        known_week(cohort, week, query.carer)
         with database.read() as connection:
             found = evidence.read_evidence(connection, cohort)
         explained = explain(cohort, found, week=week, carer_id=query.carer, now=api.clock())
@@ -140,138 +100,62 @@ def add_registers(api: Operations, *, close_register: Callable[[str, int, str], 
         return jsonify(explained)
 
     @api.add(
-        "PUT",
-        "/cohorts/<cohort_id>/sessions/<int:week>/verdicts/<carer_id>",
-        summary="Correct a verdict, with a reason",
-        roles=_STAFF,
-        body=CorrectionIn,
-        answers={200: WeekOut},
+        "GET",
+        "/cohorts/<cohort_id>/sessions/<int:week>/versions",
+        summary="The versions of a closed register, and what changed from one to the next",
+        roles=_ALL,
+        answers={200: VersionsOut},
     )
-    def correct(
-        caller: Caller, cohort_id: str, week: int, carer_id: str, body: CorrectionIn
-    ) -> Response:
+    def versions(caller: Caller, cohort_id: str, week: int) -> Response:
         cohort = known_cohort(database, caller, cohort_id)
-        _known(cohort, week, carer_id)
-        if body.verdict is Verdict.PENDING:
-            raise Problem(
-                422,
-                "1 thing to put right",
-                errors=[("verdict", "attended, partial, absent or undetermined")],
-            )
-        with database.write() as connection:
-            evidence.add_correction(
-                connection,
-                cohort_id,
-                week=week,
-                carer_id=carer_id,
-                verdict=body.verdict,
-                kind=body.kind,
-                reason=body.reason,
-                made_by=caller.name,
-                now=api.clock(),
-            )
-            access.add_audit(
-                connection,
-                actor=caller.actor,
-                action="verdict.correct",
-                subject=f"{cohort_id}/{week}/{carer_id}",
-                now=api.clock(),
-                detail={"verdict": body.verdict, "kind": body.kind, "reason": body.reason},
-            )
-        return jsonify(week_of(cohort, week, carer_id))
-
-    @api.add(
-        "DELETE",
-        "/cohorts/<cohort_id>/sessions/<int:week>/verdicts/<carer_id>",
-        summary="Take a correction back",
-        roles=_STAFF,
-        answers={200: WeekOut},
-    )
-    def take_back(caller: Caller, cohort_id: str, week: int, carer_id: str) -> Response:
-        cohort = known_cohort(database, caller, cohort_id)
-        _known(cohort, week, carer_id)
-        with database.write() as connection:
-            evidence.add_correction(
-                connection,
-                cohort_id,
-                week=week,
-                carer_id=carer_id,
-                verdict=None,
-                kind=None,
-                reason=None,
-                made_by=caller.name,
-                now=api.clock(),
-            )
-            access.add_audit(
-                connection,
-                actor=caller.actor,
-                action="verdict.take_back",
-                subject=f"{cohort_id}/{week}/{carer_id}",
-                now=api.clock(),
-            )
-        return jsonify(week_of(cohort, week, carer_id))
-
-    @api.add(
-        "PUT",
-        "/cohorts/<cohort_id>/sessions/<int:week>/participants/<ref>",
-        summary="Say who an unmatched participant was; remembered for the other weeks",
-        roles=_STAFF,
-        body=IdentityIn,
-        answers={200: ReportOut},
-    )
-    def identify(caller: Caller, cohort_id: str, week: int, ref: str, body: IdentityIn) -> Response:
-        cohort = known_cohort(database, caller, cohort_id)
-        _known(cohort, week, body.carer)
-        known = {seen["ref"] for seen in report_of(cohort)["unmatched"]}
+        known_week(cohort, week, None)
         with database.read() as connection:
-            known |= {link.ref for link in evidence.read_evidence(connection, cohort).links}
-        if ref not in known:
-            raise Problem(
-                404, "No such participant", "The report lists them under unmatched, with their ref."
-            )
-        _link(caller, cohort_id, week, ref, carer_id=body.carer, taken_back=False)
-        return jsonify(report_of(cohort))
+            found = revisions.read_versions(connection, cohort_id, week)
+        earlier: list[dict[str, Any]] = [{}, *(v.verdicts for v in found)]
+        return jsonify(
+            week=week,
+            versions=[
+                {
+                    "version": version.number,
+                    "made_at": version.made_at.isoformat(),
+                    "cause": version.cause,
+                    "verdicts": {
+                        carer: {k: v for k, v in told.items() if k != "evidence"}
+                        for carer, told in version.verdicts.items()
+                    },
+                    "changed": _difference(before, version.verdicts) if before else [],
+                }
+                for before, version in zip(earlier, found, strict=False)
+            ],
+        )
 
     @api.add(
-        "DELETE",
-        "/cohorts/<cohort_id>/sessions/<int:week>/participants/<ref>",
-        summary="Take an identity back; the weeks it changed are judged again",
+        "GET",
+        "/cohorts/<cohort_id>/carers/<carer_id>/certificate.pdf",
+        summary="The certificate of a carer who attended every session",
         roles=_STAFF,
-        answers={200: ReportOut},
+        answers={200: "application/pdf"},
     )
-    def forget(caller: Caller, cohort_id: str, week: int, ref: str) -> Response:
+    def certificate(caller: Caller, cohort_id: str, carer_id: str) -> Response:
         cohort = known_cohort(database, caller, cohort_id)
-        _known(cohort, week, None)
-        _link(caller, cohort_id, week, ref, carer_id=None, taken_back=True)
-        return jsonify(report_of(cohort))
-
-    def _link(
-        caller: Caller,
-        cohort_id: str,
-        week: int,
-        ref: str,
-        *,
-        carer_id: str | None,
-        taken_back: bool,
-    ) -> None:
-        with database.write() as connection:
-            evidence.add_link(
-                connection,
-                cohort_id,
-                ref=ref,
-                carer_id=carer_id,
-                taken_back=taken_back,
-                made_by=caller.name,
-                now=api.clock(),
+        carer = next((c for c in cohort.carers if c.id == carer_id), None)
+        if carer is None:
+            raise Problem(404, "No such carer", "GET the cohort to see its carers and their ids.")
+        report = view.built(cohort)
+        stands = report.carers[carer_id].all_sessions
+        if stands is not AllSessions.COMPLETED:
+            raise Problem(
+                409,
+                "Not completed",
+                f"The register says “{stands.value.replace('_', ' ')}”. A certificate is for who "
+                "attended every session; settle the open weeks first.",
             )
-            access.add_audit(
-                connection,
-                actor=caller.actor,
-                action="participant.forget" if taken_back else "participant.identify",
-                subject=f"{cohort_id}/{week}/{ref}",
-                now=api.clock(),
-                detail={"carer": carer_id},
-            )
+        note(caller, "certificate.make", f"{cohort_id}/{carer_id}")
+        answer = Response(
+            certificate_pdf(report, carer, now=api.clock()), content_type="application/pdf"
+        )
+        answer.headers["Content-Disposition"] = 'attachment; filename="certificate.pdf"'
+        return answer
 
     @api.add(
         "POST",
@@ -282,7 +166,7 @@ def add_registers(api: Operations, *, close_register: Callable[[str, int, str], 
     )
     def close(caller: Caller, cohort_id: str, week: int) -> Response:
         cohort = known_cohort(database, caller, cohort_id)
-        _known(cohort, week, None)
+        known_week(cohort, week, None)
         try:
             close_register(cohort_id, week, caller.actor)
         except ProviderError as e:
@@ -292,11 +176,27 @@ def add_registers(api: Operations, *, close_register: Callable[[str, int, str], 
                 f"{e} Nothing is lost; the record is asked for again by itself.",
                 headers={"Retry-After": "60"},
             ) from e
-        return jsonify(report_of(cohort))
+        return jsonify(view.shown(cohort))
 
 
-def _known(cohort: Cohort, week: int, carer_id: str | None) -> None:
-    if cohort.session(week) is None:
-        raise Problem(404, "No such week", f"This course has weeks 1 to {len(cohort.sessions)}.")
-    if carer_id is not None and all(carer.id != carer_id for carer in cohort.carers):
-        raise Problem(404, "No such carer", "GET the cohort to see its carers and their ids.")
+def _difference(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
+    """What differs between two versions, carer by carer, and how many facts came or went."""
+    changed = []
+    for carer in sorted({*before, *after}):
+        old, new = before.get(carer, {}), after.get(carer, {})
+        if old == new:
+            continue
+        facts, facts_before = set(new.get("evidence", ())), set(old.get("evidence", ()))
+        changed.append(
+            {
+                "carer": carer,
+                **{
+                    name: {"before": old.get(name), "after": new.get(name)}
+                    for name in ("verdict", "minutes", "camera", "correction")
+                    if old.get(name) != new.get(name)
+                },
+                "new_facts": len(facts - facts_before),
+                "gone_facts": len(facts_before - facts),
+            }
+        )
+    return changed

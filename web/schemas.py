@@ -140,6 +140,33 @@ class IdentityIn(Strict):
     carer: Annotated[str, Field(max_length=32)] | None
 
 
+class SharedDeviceIn(Strict):
+    """At whose device a carer sat, and how it is known."""
+
+    with_: Annotated[str, Field(alias="with", max_length=32)]
+    reason: Annotated[str, Field(min_length=3, max_length=1000), AfterValidator(_plain)]
+
+
+class TickIn(Strict):
+    """What a facilitator saw; null takes an earlier tick back, what is left out stays."""
+
+    camera: Literal["on", "off", "partly"] | None = None
+    microphone: Literal["connected", "absent"] | None = None
+
+
+class RuleIn(Strict):
+    """What of the rule changes, and why. `preview`: only tell what would change."""
+
+    presence: Annotated[float, Field(gt=0, le=1)] | None = None
+    camera: Annotated[float, Field(ge=0, le=1)] | None = None
+    microphone: Literal["connected", "any"] | None = None
+    late_after_minutes: Annotated[int, Field(ge=1, le=120)] | None = None
+    household: HouseholdRule | None = None
+    satisfied_by: list[Literal["catch_up", "camera_exempt", "excused"]] | None = None
+    reason: Annotated[str, Field(min_length=3, max_length=1000), AfterValidator(_plain)]
+    preview: bool = False
+
+
 class Page(BaseModel):
     """Which cohorts to list."""
 
@@ -246,6 +273,8 @@ class HeldOut(BaseModel):
     held_to: str | None
     register_state: Annotated[RegisterState, Field(alias="register")]
     notes: list[str]
+    version: int
+    version_made_at: str | None
 
 
 class WeekOut(BaseModel):
@@ -259,10 +288,15 @@ class WeekOut(BaseModel):
     left_early_minutes: int
     camera: Literal["on", "off", "partly", "unknown"]
     camera_share: float | None
+    camera_minutes: dict[str, float]
+    camera_sources: list[dict[str, Any]]
     microphone: Literal["connected", "absent", "unknown"]
     intervals: list[list[str]]
     sources: list[str]
     reasons: list[str]
+    flags: list[str]
+    messages: list[dict[str, Any]]
+    offered_with: str | None
     corrected: bool
     correction: CorrectionKind | None
 
@@ -289,6 +323,19 @@ class ReportOut(BaseModel):
     carers: list[CarerReportOut]
     households: list[dict[str, Any]]
     unmatched: list[dict[str, Any]]
+
+
+class ChangedOut(ReportOut):
+    """The report after a change, and the verdicts that are others now."""
+
+    changed: list[dict[str, Any]]
+
+
+class VersionsOut(BaseModel):
+    """The versions of one closed register, the oldest first."""
+
+    week: int
+    versions: list[dict[str, Any]]
 
 
 class EvidenceOut(WeekOut):

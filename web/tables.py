@@ -27,7 +27,7 @@ STANDINGS = {
 }
 WIDTH = 80
 # Reasons that merely bear out that somebody attended.
-ROUTINE = ("present for", "camera on for")
+ROUTINE = ("present for", "camera seen in")
 
 
 def _local(text: str, zone: ZoneInfo) -> datetime:

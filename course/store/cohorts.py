@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import date, datetime
 
 from sqlalchemy import Connection, RowMapping, and_, func, insert, select
 
@@ -13,16 +12,14 @@ from course.model import (
     Carer,
     Cohort,
     CohortState,
-    CorrectionKind,
     Facilitator,
-    HouseholdRule,
     Platform,
-    Rule,
     Session,
     SessionState,
 )
 from course.store import tables
 from course.store.hashing import token_hash
+from course.store.rules import read_rule, rule_json
 from course.store.series import read_series
 
 
@@ -35,28 +32,6 @@ class Enrolment:
     platform_join_url: str | None = None
     invitation_tried: bool = False
     problem: str | None = None
-
-
-def _rule_json(rule: Rule) -> dict[str, Any]:
-    return {
-        "presence": rule.presence,
-        "camera": rule.camera,
-        "microphone": rule.microphone,
-        "late_after_seconds": rule.late_after.total_seconds(),
-        "household": rule.household.value,
-        "satisfied_by": sorted(kind.value for kind in rule.satisfied_by),
-    }
-
-
-def _rule(stored: dict[str, Any]) -> Rule:
-    return Rule(
-        presence=stored["presence"],
-        camera=stored["camera"],
-        microphone=stored["microphone"],
-        late_after=timedelta(seconds=stored["late_after_seconds"]),
-        household=HouseholdRule(stored["household"]),
-        satisfied_by=frozenset(CorrectionKind(kind) for kind in stored["satisfied_by"]),
-    )
 
 
 def insert_cohort(connection: Connection, cohort: Cohort, join_tokens: dict[str, str]) -> None:
@@ -72,7 +47,7 @@ def insert_cohort(connection: Connection, cohort: Cohort, join_tokens: dict[str,
             organiser=cohort.organiser,
             timezone=cohort.timezone,
             first_session_on=zone_day,
-            rule=_rule_json(cohort.rule),
+            rule=rule_json(cohort.rule),
             created_at=cohort.created_at,
             version=cohort.version,
         )
@@ -157,7 +132,7 @@ def _cohort(connection: Connection, row: RowMapping) -> Cohort:
         problem=row["problem"],
         timezone=row["timezone"],
         organiser=row["organiser"],
-        rule=_rule(row["rule"]),
+        rule=read_rule(row["rule"]),
         sessions=tuple(
             Session(
                 week=s["week"],
@@ -208,6 +183,54 @@ def page_of_cohorts(
     ordered = query.order_by(table.c.created_at.desc(), table.c.id).limit(limit).offset(offset)
     rows = connection.execute(ordered).mappings().all()
     return [_cohort(connection, row) for row in rows], total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """A cohort that is still to begin, with room."""
+
+    id: str
+    name: str
+    platform: Platform
+    first_session_at: datetime
+    places_left: int
+
+
+def with_places(
+    connection: Connection, *, after: datetime, places: int, limit: int
+) -> list[Coming]:
+    """The next cohorts that begin after that and have fewer households than `places`."""
+    table, session, carer = tables.cohort, tables.session, tables.carer
+    begins = (
+        select(session.c.cohort_id, func.min(session.c.starts_at).label("at"))
+        .group_by(session.c.cohort_id)
+        .subquery()
+    )
+    taken = (
+        select(carer.c.cohort_id, func.count(carer.c.household.distinct()).label("households"))
+        .where(carer.c.withdrawn_at.is_(None))
+        .group_by(carer.c.cohort_id)
+        .subquery()
+    )
+    used = func.coalesce(taken.c.households, 0)
+    rows = connection.execute(
+        select(table.c.id, table.c.name, table.c.platform, begins.c.at, used)
+        .join(begins, begins.c.cohort_id == table.c.id)
+        .outerjoin(taken, taken.c.cohort_id == table.c.id)
+        .where(table.c.state == CohortState.READY.value, begins.c.at > after, used < places)
+        .order_by(begins.c.at, table.c.id)
+        .limit(limit)
+    )
+    return [
+        Coming(
+            id=row[0],
+            name=row[1],
+            platform=Platform(row[2]),
+            first_session_at=row[3],
+            places_left=places - row[4],
+        )
+        for row in rows
+    ]
 
 
 def find_namesake(

@@ -1,4 +1,4 @@
-"""Participant events, corrections and links: what verdicts rest on."""
+"""Participant events, and with what people said everything that verdicts rest on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     and_,
-    insert,
     or_,
     select,
     union,
@@ -18,21 +17,17 @@ from sqlalchemy import (
 
 from course.model import (
     Cohort,
-    Correction,
-    CorrectionKind,
     EventKind,
     Evidence,
     Level,
-    Link,
     Participant,
     ParticipantEvent,
     Platform,
     Role,
     Session,
     Source,
-    Verdict,
 )
-from course.store import tables
+from course.store import statements, tables
 from course.store.journal import journal
 from course.store.registers import read_registers
 
@@ -55,6 +50,8 @@ def _seen(seen: Participant) -> dict[str, Any]:
     found = {name: value for name in _TEXTS if (value := getattr(seen, name))}
     if seen.stable_account:
         found["stable_account"] = True
+    if seen.by_phone:
+        found["by_phone"] = True
     if seen.role is not Role.ATTENDEE:
         found["role"] = seen.role.value
     return found
@@ -89,9 +86,11 @@ def read_evidence(connection: Connection, cohort: Cohort) -> Evidence:
     """Everything that the cohort's verdicts rest on."""
     return Evidence(
         events=tuple(_read_events(connection, cohort)),
-        corrections=_current_corrections(connection, cohort.id),
-        links=_current_links(connection, cohort.id),
+        corrections=statements.current_corrections(connection, cohort.id),
+        links=statements.current_links(connection, cohort.id),
         registers=tuple(read_registers(connection, cohort.id)),
+        attestations=statements.current_attestations(connection, cohort.id),
+        messages=statements.read_messages(connection, cohort.id),
     )
 
 
@@ -121,98 +120,6 @@ def _read_events(connection: Connection, cohort: Cohort) -> list[ParticipantEven
         for row in connection.execute(own).mappings():
             events[row["key"]] = _event(row)
     return sorted(events.values(), key=lambda e: (e.occurred_at, e.key))
-
-
-def add_correction(
-    connection: Connection,
-    cohort_id: str,
-    *,
-    week: int,
-    carer_id: str,
-    verdict: Verdict | None,
-    kind: CorrectionKind | None,
-    reason: str | None,
-    made_by: str,
-    now: datetime,
-) -> None:
-    """Append a correction; `verdict` None takes the earlier one back. Nothing is overwritten."""
-    connection.execute(
-        insert(tables.correction).values(
-            cohort_id=cohort_id,
-            week=week,
-            carer_id=carer_id,
-            verdict=verdict.value if verdict else None,
-            kind=kind.value if kind else None,
-            reason=reason,
-            made_by=made_by,
-            made_at=now,
-        )
-    )
-
-
-def _current_corrections(connection: Connection, cohort_id: str) -> tuple[Correction, ...]:
-    table = tables.correction
-    rows = connection.execute(
-        select(table).where(table.c.cohort_id == cohort_id).order_by(table.c.id)
-    ).mappings()
-    current: dict[tuple[int, str], Correction] = {}
-    for row in rows:
-        place = (row["week"], row["carer_id"])
-        if row["verdict"] is None:
-            current.pop(place, None)
-            continue
-        current[place] = Correction(
-            week=row["week"],
-            carer_id=row["carer_id"],
-            verdict=Verdict(row["verdict"]),
-            kind=CorrectionKind(row["kind"]),
-            reason=row["reason"],
-            made_by=row["made_by"],
-            made_at=row["made_at"],
-        )
-    return tuple(current[place] for place in sorted(current))
-
-
-def add_link(
-    connection: Connection,
-    cohort_id: str,
-    *,
-    ref: str,
-    carer_id: str | None,
-    taken_back: bool,
-    made_by: str,
-    now: datetime,
-) -> None:
-    """Append who a participant was said to be, or that this was taken back."""
-    connection.execute(
-        insert(tables.link).values(
-            cohort_id=cohort_id,
-            ref=ref,
-            carer_id=carer_id,
-            taken_back=taken_back,
-            made_by=made_by,
-            made_at=now,
-        )
-    )
-
-
-def _current_links(connection: Connection, cohort_id: str) -> tuple[Link, ...]:
-    table = tables.link
-    rows = connection.execute(
-        select(table).where(table.c.cohort_id == cohort_id).order_by(table.c.id)
-    ).mappings()
-    current: dict[str, Link] = {}
-    for row in rows:
-        if row["taken_back"]:
-            current.pop(row["ref"], None)
-        else:
-            current[row["ref"]] = Link(
-                ref=row["ref"],
-                carer_id=row["carer_id"],
-                made_by=row["made_by"],
-                made_at=row["made_at"],
-            )
-    return tuple(current[ref] for ref in sorted(current))
 
 
 def instance_media(

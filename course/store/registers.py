@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, or_, select, update
 
 from course.model import CohortState, Platform, RegisterEntry, SessionState
 from course.store import tables
@@ -51,33 +51,6 @@ def save_register(
             .where(table.c.cohort_id == cohort_id, table.c.week == entry.week)
             .values(**values)
         )
-
-
-def add_register_version(
-    connection: Connection,
-    cohort_id: str,
-    week: int,
-    *,
-    verdicts: dict[str, Any],
-    cause: str,
-    now: datetime,
-) -> bool:
-    """Keep the verdicts of a closed register beside the earlier ones; False if nothing changed."""
-    table = tables.register_version
-    last = connection.execute(
-        select(table.c.verdicts)
-        .where(table.c.cohort_id == cohort_id, table.c.week == week)
-        .order_by(table.c.id.desc())
-        .limit(1)
-    ).scalar()
-    if last == verdicts:
-        return False
-    connection.execute(
-        insert(table).values(
-            cohort_id=cohort_id, week=week, made_at=now, cause=cause, verdicts=verdicts
-        )
-    )
-    return True
 
 
 def due_records(connection: Connection, *, since: datetime, now: datetime) -> list[tuple[str, int]]:

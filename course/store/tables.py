@@ -299,6 +299,46 @@ link = Table(
     Column("made_at", UtcDateTime, nullable=False),
 )
 
+attestation = Table(
+    "attestation",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("week", Integer, nullable=False),
+    Column("carer_id", ForeignKey("carer.id"), nullable=False),
+    Column("with_carer_id", ForeignKey("carer.id")),
+    Column("reason", Sealed, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("week", Integer, nullable=False),
+    Column("carer_id", ForeignKey("carer.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("text", Sealed, nullable=False),
+    Column("sent_at", UtcDateTime, nullable=False),
+    Column("taken_back_at", UtcDateTime),
+    Column("settled_at", UtcDateTime),
+    Column("settled_by", Text),
+)
+
+rule_change = Table(
+    "rule_change",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("rule", JSON, nullable=False),
+    Column("before", JSON, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+)
+
 register = Table(
     "register",
     metadata,

@@ -1,0 +1,182 @@
+"""Versions of closed registers: what each said, when it was made, why, and what changed.
+
+A version is made whenever the evidence under a closed register, or what people say of it, changes.
+Nothing is overwritten: a report that was printed yesterday can be found again by its version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from course.instances import window_of
+from course.model import Cohort, EventKind
+from course.reports import build_report, verdicts_json
+from course.store import access, cohorts, tables
+from course.store.evidence import read_evidence
+
+CLOSED, LATE = "closed", "later evidence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One version of a closed register; `number` counts from 1 within its session.
+
+    `verdicts`: carer id -> verdict, minutes, camera and the keys of the evidence.
+    """
+
+    number: int
+    week: int
+    made_at: datetime
+    cause: str
+    verdicts: dict[str, Any]
+
+
+def read_versions(connection: Connection, cohort_id: str, week: int | None = None) -> list[Version]:
+    """The versions of one session's register, or of all, the oldest first."""
+    table = tables.register_version
+    asked = select(table).where(table.c.cohort_id == cohort_id)
+    if week is not None:
+        asked = asked.where(table.c.week == week)
+    rows = connection.execute(asked.order_by(table.c.week, table.c.id)).mappings()
+    found: list[Version] = []
+    for row in rows:
+        number = found[-1].number + 1 if found and found[-1].week == row["week"] else 1
+        found.append(
+            Version(
+                number=number,
+                week=row["week"],
+                made_at=row["made_at"],
+                cause=row["cause"],
+                verdicts=row["verdicts"],
+            )
+        )
+    return found
+
+
+def latest_versions(connection: Connection, cohort_id: str) -> dict[int, tuple[int, datetime]]:
+    """Of each session with a closed register: how many versions, and when the last was made."""
+    table = tables.register_version
+    rows = connection.execute(
+        select(table.c.week, func.count(), func.max(table.c.made_at))
+        .where(table.c.cohort_id == cohort_id)
+        .group_by(table.c.week)
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def add_version(
+    connection: Connection,
+    cohort_id: str,
+    week: int,
+    *,
+    verdicts: dict[str, Any],
+    cause: str,
+    now: datetime,
+) -> bool:
+    """Keep the verdicts of a closed register beside the earlier ones; False if nothing changed."""
+    table = tables.register_version
+    last = connection.execute(
+        select(table.c.verdicts)
+        .where(table.c.cohort_id == cohort_id, table.c.week == week)
+        .order_by(table.c.id.desc())
+        .limit(1)
+    ).scalar()
+    if last == verdicts:
+        return False
+    connection.execute(
+        insert(table).values(
+            cohort_id=cohort_id, week=week, made_at=now, cause=cause[:32], verdicts=verdicts
+        )
+    )
+    return True
+
+
+def revise(
+    connection: Connection,
+    cohort: Cohort,
+    *,
+    cause: str,
+    actor: str,
+    now: datetime,
+    weeks: Iterable[int] | None = None,
+) -> list[int]:
+    """Judge the closed registers anew; the weeks of which there is a new version now.
+
+    All closed registers, or those of `weeks`. The cause and the actor are kept with each.
+    """
+    evidence = read_evidence(connection, cohort)
+    asked = None if weeks is None else set(weeks)
+    closed = [
+        entry.week
+        for entry in evidence.registers
+        if entry.closed_at is not None and (asked is None or entry.week in asked)
+    ]
+    if not closed:
+        return []
+    report = build_report(cohort, evidence, now=now)
+    changed = []
+    for week in closed:
+        verdicts = verdicts_json(report, week=week)
+        if not add_version(connection, cohort.id, week, verdicts=verdicts, cause=cause, now=now):
+            continue
+        table = tables.register
+        connection.execute(
+            update(table)
+            .where(table.c.cohort_id == cohort.id, table.c.week == week)
+            .values(verdicts=verdicts)
+        )
+        access.add_audit(
+            connection,
+            actor=actor,
+            action="register.change",
+            subject=f"{cohort.id}/{week}",
+            now=now,
+            detail={"cause": cause},
+        )
+        changed.append(week)
+    return changed
+
+
+def late_evidence(
+    connection: Connection, *, since: datetime, until: datetime
+) -> list[tuple[Cohort, list[int]]]:
+    """The closed registers about which facts have come in that span."""
+    event, series = tables.participant_event, tables.series
+    came = connection.execute(
+        select(series.c.cohort_id, event.c.occurred_at)
+        .join(
+            series,
+            (series.c.platform == event.c.platform) & (series.c.series_ref == event.c.series_ref),
+        )
+        .where(
+            event.c.received_at > since,
+            event.c.received_at <= until,
+            event.c.kind != EventKind.SEEN.value,
+            series.c.cohort_id.in_(
+                select(tables.register.c.cohort_id).where(
+                    tables.register.c.closed_at.is_not(None),
+                    tables.register.c.closed_at <= event.c.received_at,
+                )
+            ),
+        )
+        .distinct()
+    ).all()
+    found = []
+    for cohort_id in sorted({row[0] for row in came}):
+        cohort = cohorts.read_cohort(connection, cohort_id)
+        if cohort is None:
+            continue
+        instants = [row[1] for row in came if row[0] == cohort_id]
+        weeks = [
+            session.week
+            for session in cohort.sessions
+            if any(window_of(session)[0] <= at <= window_of(session)[1] for at in instants)
+        ]
+        if weeks:
+            found.append((cohort, weeks))
+    return found

@@ -1,0 +1,145 @@
+"""A cohort's attendance as API and pages show it, and what people's words change in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from course.model import AllSessions, Carer, Cohort, Verdict
+from course.programme import COURSE
+from course.reports import AttendanceReport, build_report, changes, report_json, roster
+from course.store import access, cohorts, evidence, revisions
+from course.store.database import Connection, Database
+from web.access import Caller
+
+MOST_PROPOSALS = 3
+
+
+class ReportView:
+    """Builds reports from what is stored."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def built(self, cohort: Cohort) -> AttendanceReport:
+        """The report as values."""
+        with self._database.read() as connection:
+            return self._build(connection, cohort)
+
+    def shown(self, cohort: Cohort) -> dict[str, Any]:
+        """The report as the API gives it."""
+        with self._database.read() as connection:
+            return self._shown(connection, cohort, self._build(connection, cohort))
+
+    def week(self, cohort: Cohort, week: int, carer_id: str) -> dict[str, Any]:
+        """One carer's week of it."""
+        report = self.shown(cohort)
+        carer = next(c for c in report["carers"] if c["id"] == carer_id)
+        found: dict[str, Any] = next(w for w in carer["weeks"] if w["week"] == week)
+        return found
+
+    def changed(
+        self,
+        caller: Caller,
+        cohort: Cohort,
+        *,
+        action: str,
+        subject: str,
+        write: Callable[[Connection], None],
+        detail: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Do what a person asks for, and say which verdicts are others now.
+
+        Closed registers that it touches get a new version; the audit trail says who did what.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            before = self._build(connection, cohort)
+            write(connection)
+            access.add_audit(
+                connection,
+                actor=caller.actor,
+                action=action,
+                subject=f"{cohort.id}/{subject}",
+                now=now,
+                detail=detail,
+            )
+            cohort = cohorts.read_cohort(connection, cohort.id) or cohort
+            revisions.revise(connection, cohort, cause=action, actor=caller.actor, now=now)
+            after = self._build(connection, cohort)
+            report = self._shown(connection, cohort, after)
+        return {**report, "changed": changed_json(before, after)}
+
+    def _build(self, connection: Connection, cohort: Cohort) -> AttendanceReport:
+        found = evidence.read_evidence(connection, cohort)
+        return build_report(cohort, found, now=self._clock())
+
+    def _shown(
+        self, connection: Connection, cohort: Cohort, built: AttendanceReport
+    ) -> dict[str, Any]:
+        report = report_json(built)
+        for carer, shown in zip(roster(cohort), report["carers"], strict=True):
+            shown["transferred_from"] = (
+                self._earlier(connection, carer) if carer.transferred_from else None
+            )
+        versions = revisions.latest_versions(connection, cohort.id)
+        for shown in report["sessions"]:
+            number, made_at = versions.get(shown["week"], (0, None))
+            shown["version"] = number
+            shown["version_made_at"] = made_at.isoformat() if made_at else None
+        missed = {
+            reference
+            for reference, standing in built.households.items()
+            if standing.all_sessions is AllSessions.MISSED
+        }
+        proposals = self._proposals(connection, cohort) if missed else []
+        for shown in report["households"]:
+            shown["next_cohorts"] = proposals if shown["reference"] in missed else []
+        return report
+
+    def _proposals(self, connection: Connection, cohort: Cohort) -> list[dict[str, Any]]:
+        """Groups that a household which missed a session may join instead; a person decides."""
+        return [
+            {
+                "id": coming.id,
+                "name": coming.name,
+                "platform": coming.platform.value,
+                "first_session_at": coming.first_session_at.isoformat(),
+                "places_left": coming.places_left,
+            }
+            for coming in cohorts.with_places(
+                connection, after=self._clock(), places=COURSE.places, limit=MOST_PROPOSALS
+            )
+            if coming.id != cohort.id
+        ]
+
+    def _earlier(self, connection: Connection, carer: Carer) -> dict[str, Any] | None:
+        """What a transferred carer attended in the cohort they came from: shown, not counted."""
+        origin = cohorts.read_carer_cohort(connection, carer.transferred_from or "")
+        cohort = cohorts.read_cohort(connection, origin) if origin else None
+        if cohort is None:
+            return None
+        report = self._build(connection, cohort)
+        return {
+            "cohort": cohort.id,
+            "name": cohort.name,
+            "weeks": [
+                {
+                    "week": r.session.week,
+                    "starts_at": r.session.starts_at.isoformat(),
+                    "verdict": r.weeks[carer.transferred_from or ""].verdict.value,
+                }
+                for r in report.registers
+                if r.weeks[carer.transferred_from or ""].verdict is not Verdict.PENDING
+            ],
+        }
+
+
+def changed_json(before: AttendanceReport, after: AttendanceReport) -> list[dict[str, Any]]:
+    """Which verdicts are others now."""
+    return [
+        {"week": c.week, "carer": c.carer_id, "before": c.before, "after": c.after}
+        for c in changes(before, after)
+    ]

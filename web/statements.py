@@ -1,0 +1,408 @@
+"""What facilitators say about attendance: corrections, identities, shared devices, ticks, rules.
+
+Each answer is the report with `changed`: the verdicts that are others now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import timedelta
+
+from flask import Response, jsonify
+
+from course.model import (
+    Cohort,
+    EventKind,
+    Level,
+    ParticipantEvent,
+    Session,
+    Source,
+    Verdict,
+)
+from course.reports import build_report
+from course.store import evidence, statements
+from course.store.database import Connection
+from course.store.rules import change_rule
+from web.access import Caller
+from web.cohort_view import known_cohort
+from web.operations import Operations
+from web.problems import Problem
+from web.report_view import ReportView, changed_json
+from web.schemas import (
+    ChangedOut,
+    CorrectionIn,
+    IdentityIn,
+    RuleIn,
+    SharedDeviceIn,
+    TickIn,
+    WeekOut,
+)
+
+_STAFF = ("admin", "facilitator")
+_VERDICT = "/cohorts/<cohort_id>/sessions/<int:week>/verdicts/<carer_id>"
+_PARTICIPANT = "/cohorts/<cohort_id>/sessions/<int:week>/participants/<ref>"
+_SHARED = "/cohorts/<cohort_id>/sessions/<int:week>/shared-devices/<carer_id>"
+_TICK = "/cohorts/<cohort_id>/sessions/<int:week>/ticks/<carer_id>"
+_CAMERA = {"on": Level.ON, "off": Level.OFF, "partly": Level.PARTLY}
+_MICROPHONE = {"connected": Level.ON, "absent": Level.OFF}
+
+
+def known_week(cohort: Cohort, week: int, carer_id: str | None) -> Session:
+    """The session, if week and carer are this cohort's."""
+    session = cohort.session(week)
+    if session is None:
+        raise Problem(404, "No such week", f"This course has weeks 1 to {len(cohort.sessions)}.")
+    if carer_id is not None and all(carer.id != carer_id for carer in cohort.carers):
+        raise Problem(404, "No such carer", "GET the cohort to see its carers and their ids.")
+    return session
+
+
+def add_statements(api: Operations, view: ReportView) -> None:
+    """The operations."""
+    _add_corrections(api, view)
+    _add_identities(api, view)
+    _add_shared_devices(api, view)
+    _add_ticks(api, view)
+    _add_messages(api, view)
+    _add_rule(api, view)
+
+
+def _add_corrections(api: Operations, view: ReportView) -> None:
+    @api.add(
+        "PUT",
+        _VERDICT,
+        summary="Correct a verdict, with a reason",
+        roles=_STAFF,
+        body=CorrectionIn,
+        answers={200: WeekOut},
+    )
+    def correct(
+        caller: Caller, cohort_id: str, week: int, carer_id: str, body: CorrectionIn
+    ) -> Response:
+        if body.verdict is Verdict.PENDING:
+            raise Problem(
+                422,
+                "1 thing to put right",
+                errors=[("verdict", "attended, partial, absent or undetermined")],
+            )
+        return settle(caller, cohort_id, week, carer_id, body)
+
+    @api.add(
+        "DELETE",
+        _VERDICT,
+        summary="Take a correction back",
+        roles=_STAFF,
+        answers={200: WeekOut},
+    )
+    def take_back(caller: Caller, cohort_id: str, week: int, carer_id: str) -> Response:
+        return settle(caller, cohort_id, week, carer_id, None)
+
+    def settle(
+        caller: Caller, cohort_id: str, week: int, carer_id: str, said: CorrectionIn | None
+    ) -> Response:
+        cohort = known_cohort(api.database, caller, cohort_id)
+        known_week(cohort, week, carer_id)
+
+        def write(connection: Connection) -> None:
+            statements.add_correction(
+                connection,
+                cohort_id,
+                week=week,
+                carer_id=carer_id,
+                verdict=said.verdict if said else None,
+                kind=said.kind if said else None,
+                reason=said.reason if said else None,
+                made_by=caller.name,
+                now=api.clock(),
+            )
+
+        view.changed(
+            caller,
+            cohort,
+            action="verdict.correct" if said else "verdict.take_back",
+            subject=f"{week}/{carer_id}",
+            write=write,
+            detail={"verdict": said.verdict, "kind": said.kind, "reason": said.reason}
+            if said
+            else None,
+        )
+        return jsonify(view.week(cohort, week, carer_id))
+
+
+def _add_identities(api: Operations, view: ReportView) -> None:
+    @api.add(
+        "PUT",
+        _PARTICIPANT,
+        summary="Say who an unmatched participant was; remembered for the other weeks",
+        roles=_STAFF,
+        body=IdentityIn,
+        answers={200: ChangedOut},
+    )
+    def identify(caller: Caller, cohort_id: str, week: int, ref: str, body: IdentityIn) -> Response:
+        cohort = known_cohort(api.database, caller, cohort_id)
+        known_week(cohort, week, body.carer)
+        known = {
+            seen.ref for register in view.built(cohort).registers for seen in register.unmatched
+        }
+        with api.database.read() as connection:
+            known |= {link.ref for link in statements.current_links(connection, cohort_id)}
+        if ref not in known:
+            raise Problem(
+                404, "No such participant", "The report lists them under unmatched, with their ref."
+            )
+        return link(caller, cohort, week, ref, carer_id=body.carer, taken_back=False)
+
+    @api.add(
+        "DELETE",
+        _PARTICIPANT,
+        summary="Take an identity back; the weeks it changed are judged again",
+        roles=_STAFF,
+        answers={200: ChangedOut},
+    )
+    def forget(caller: Caller, cohort_id: str, week: int, ref: str) -> Response:
+        cohort = known_cohort(api.database, caller, cohort_id)
+        known_week(cohort, week, None)
+        return link(caller, cohort, week, ref, carer_id=None, taken_back=True)
+
+    def link(
+        caller: Caller,
+        cohort: Cohort,
+        week: int,
+        ref: str,
+        *,
+        carer_id: str | None,
+        taken_back: bool,
+    ) -> Response:
+        def write(connection: Connection) -> None:
+            statements.add_link(
+                connection,
+                cohort.id,
+                ref=ref,
+                carer_id=carer_id,
+                taken_back=taken_back,
+                made_by=caller.name,
+                now=api.clock(),
+            )
+
+        return jsonify(
+            view.changed(
+                caller,
+                cohort,
+                action="participant.forget" if taken_back else "participant.identify",
+                subject=f"{week}/{ref}",
+                write=write,
+                detail={"carer": carer_id},
+            )
+        )
+
+
+def _add_shared_devices(api: Operations, view: ReportView) -> None:
+    @api.add(
+        "PUT",
+        _SHARED,
+        summary="Attest that a carer sat at another carer's device",
+        roles=_STAFF,
+        body=SharedDeviceIn,
+        answers={200: ChangedOut},
+    )
+    def attest(
+        caller: Caller, cohort_id: str, week: int, carer_id: str, body: SharedDeviceIn
+    ) -> Response:
+        cohort = known_cohort(api.database, caller, cohort_id)
+        known_week(cohort, week, carer_id)
+        households = {c.id: c.household for c in cohort.carers}
+        if body.with_ == carer_id or households.get(body.with_) != households[carer_id]:
+            raise Problem(
+                422,
+                "1 thing to put right",
+                errors=[("with", "must be the other carer of the same household")],
+            )
+        return say(caller, cohort, week, carer_id, with_carer_id=body.with_, reason=body.reason)
+
+    @api.add(
+        "DELETE",
+        _SHARED,
+        summary="Take back that a carer sat at another carer's device",
+        roles=_STAFF,
+        answers={200: ChangedOut},
+    )
+    def take_back(caller: Caller, cohort_id: str, week: int, carer_id: str) -> Response:
+        cohort = known_cohort(api.database, caller, cohort_id)
+        known_week(cohort, week, carer_id)
+        return say(caller, cohort, week, carer_id, with_carer_id=None, reason="")
+
+    def say(
+        caller: Caller,
+        cohort: Cohort,
+        week: int,
+        carer_id: str,
+        *,
+        with_carer_id: str | None,
+        reason: str,
+    ) -> Response:
+        def write(connection: Connection) -> None:
+            statements.add_attestation(
+                connection,
+                cohort.id,
+                week=week,
+                carer_id=carer_id,
+                with_carer_id=with_carer_id,
+                reason=reason,
+                made_by=caller.name,
+                now=api.clock(),
+            )
+
+        return jsonify(
+            view.changed(
+                caller,
+                cohort,
+                action="device.attest" if with_carer_id else "device.take_back",
+                subject=f"{week}/{carer_id}",
+                write=write,
+                detail={"with": with_carer_id, "reason": reason},
+            )
+        )
+
+
+def _add_ticks(api: Operations, view: ReportView) -> None:
+    @api.add(
+        "PUT",
+        _TICK,
+        summary="Tick what a facilitator saw of a carer's camera and microphone in a session",
+        roles=_STAFF,
+        body=TickIn,
+        answers={200: ChangedOut},
+    )
+    def tick(caller: Caller, cohort_id: str, week: int, carer_id: str, body: TickIn) -> Response:
+        cohort = known_cohort(api.database, caller, cohort_id)
+        session = known_week(cohort, week, carer_id)
+        now = api.clock()
+        if now < session.starts_at and not any(
+            r.session.week == week and r.held_from for r in view.built(cohort).registers
+        ):
+            raise Problem(409, "Not yet", "This session has not begun; tick what you see then.")
+        said = {
+            EventKind.CAMERA: ("camera", _CAMERA.get(body.camera or "")),
+            EventKind.MICROPHONE: ("microphone", _MICROPHONE.get(body.microphone or "")),
+        }
+
+        def write(connection: Connection) -> None:
+            evidence.save_events(
+                connection,
+                [
+                    _ticked(cohort, session, carer_id, kind, level, caller, api)
+                    for kind, (name, level) in said.items()
+                    if name in body.model_fields_set
+                ],
+            )
+
+        return jsonify(
+            view.changed(
+                caller,
+                cohort,
+                action="media.tick",
+                subject=f"{week}/{carer_id}",
+                write=write,
+                detail={"camera": body.camera, "microphone": body.microphone},
+            )
+        )
+
+
+def _ticked(
+    cohort: Cohort,
+    session: Session,
+    carer_id: str,
+    kind: EventKind,
+    level: Level | None,
+    caller: Caller,
+    api: Operations,
+) -> ParticipantEvent:
+    """A tick speaks for the whole session; the last one counts."""
+    now = api.clock()
+    told = f"{session.week}\n{carer_id}\n{kind}\n{level}\n{now.isoformat()}"
+    return ParticipantEvent(
+        key=f"tick:{hashlib.sha256(told.encode()).hexdigest()[:32]}",
+        platform=cohort.platform,
+        kind=kind,
+        occurred_at=session.starts_at,
+        until_at=session.ends_at,
+        source=Source.FACILITATOR,
+        carer_id=carer_id,
+        level=level,
+        told_as=f"ticked by {caller.name}",
+        received_at=now,
+    )
+
+
+def _add_messages(api: Operations, view: ReportView) -> None:
+    @api.add(
+        "POST",
+        "/cohorts/<cohort_id>/messages/<int:message>/settle",
+        summary="Say that what a carer told us has been dealt with",
+        roles=_STAFF,
+        answers={200: ChangedOut},
+    )
+    def settle(caller: Caller, cohort_id: str, message: int) -> Response:
+        cohort = known_cohort(api.database, caller, cohort_id)
+
+        def write(connection: Connection) -> None:
+            if not statements.settle_message(
+                connection, cohort_id, message, settled_by=caller.name, now=api.clock()
+            ):
+                raise Problem(404, "No such message", "GET /api/v1/attention lists them.")
+
+        return jsonify(
+            view.changed(caller, cohort, action="message.settle", subject=str(message), write=write)
+        )
+
+
+def _add_rule(api: Operations, view: ReportView) -> None:
+    @api.add(
+        "PATCH",
+        "/cohorts/<cohort_id>/rule",
+        summary="Change this cohort's rule; every session is judged again, and told what changed",
+        roles=_STAFF,
+        body=RuleIn,
+        answers={200: ChangedOut},
+    )
+    def change(caller: Caller, cohort_id: str, body: RuleIn) -> Response:
+        cohort = known_cohort(api.database, caller, cohort_id)
+        rule = cohort.rule
+        wanted = {
+            name: getattr(body, name)
+            for name in ("presence", "camera", "microphone", "household")
+            if getattr(body, name) is not None
+        }
+        if body.late_after_minutes is not None:
+            wanted["late_after"] = timedelta(minutes=body.late_after_minutes)
+        if body.satisfied_by is not None:
+            wanted["satisfied_by"] = frozenset(body.satisfied_by)
+        rule = replace(rule, **wanted)
+        if body.preview:
+            before = view.built(cohort)
+            with api.database.read() as connection:
+                found = evidence.read_evidence(connection, cohort)
+            after = build_report(replace(cohort, rule=rule), found, now=api.clock())
+            return jsonify({**view.shown(cohort), "changed": changed_json(before, after)})
+
+        def write(connection: Connection) -> None:
+            change_rule(
+                connection,
+                cohort,
+                rule,
+                reason=body.reason,
+                made_by=caller.name,
+                now=api.clock(),
+            )
+
+        return jsonify(
+            view.changed(
+                caller,
+                cohort,
+                action="rule.change",
+                subject="rule",
+                write=write,
+                detail={"reason": body.reason},
+            )
+        )
