@@ -7,8 +7,8 @@ was and what else they did decides later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -17,14 +17,15 @@ from course.model import EventKind, Participant, ParticipantEvent, Source
 
 MEDIA = (EventKind.CAMERA, EventKind.MICROPHONE)
 MOVES = (EventKind.JOINED, EventKind.LEFT, EventKind.STAY)
+SAMPLE = timedelta(minutes=1)  # media are sampled by the minute
 # How far the times of one stay may lie apart in two tellings.
 SAME_JOIN, SAME_LEAVE = timedelta(seconds=30), timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """One device's stay. `spans` are certain; `open_from`: joined then, and no leave was told, at
-    the latest `open_until`, when the instance ended.
+    """One device's stay. `spans` are certain; `open_from`: joined then, and no leave was told; at
+    the latest `open_until`, by the record's word or because the instance ended.
 
     `orphan_left_at`: left then, and no join was told. `last_seen_at` is its own last evidence.
     `is_record`: told by the platform's record, not pushed.
@@ -87,7 +88,25 @@ def build_connections(
         if owner is not None:
             by_ref[owner].append(event)
     built = [_fold(ref, found, ended_at) for ref, found in by_ref.items()]
+    recorded = [c for c in built if c.is_record]
+    built = [_closed_by(connection, recorded) for connection in built]
     return tuple(sorted(built, key=lambda c: (c.began_at, c.ref)))
+
+
+def _closed_by(connection: Connection, recorded: Sequence[Connection]) -> Connection:
+    """Where a leave was lost and the record has the same stay: until when it was at most."""
+    joined = connection.open_from
+    if connection.is_record or joined is None:
+        return connection
+    seats = {e.seat_ref for e in connection.events if e.seat_ref}
+    same = [
+        row
+        for row in recorded
+        if (seats & {e.seat_ref for e in row.events})
+        or (not seats and abs(row.began_at - joined) <= SAME_JOIN)
+    ]
+    ends = [end for row in same for _, end in row.spans]
+    return replace(connection, open_until=max(ends)) if ends else connection
 
 
 def _same_stay(event: ParticipantEvent, by_ref: dict[str, list[ParticipantEvent]]) -> str | None:
@@ -131,7 +150,7 @@ def _fold(ref: str, events: list[ParticipantEvent], ended_at: datetime | None) -
         ref=ref,
         participants=tuple(dict.fromkeys(e.participant for e in events if e.participant)),
         began_at=moves[0].occurred_at,
-        last_seen_at=max(e.until_at or e.occurred_at for e in events),
+        last_seen_at=max(_last_sign(e) for e in events),
         spans=union([*spans, *stays]),
         open_from=open_from,
         open_until=ended_at,
@@ -140,6 +159,15 @@ def _fold(ref: str, events: list[ParticipantEvent], ended_at: datetime | None) -
         is_record=any(e.source is Source.PLATFORM_RECORD for e in moves),
         events=tuple(events),
     )
+
+
+def _last_sign(event: ParticipantEvent) -> datetime:
+    """Until when an event proves that they were there: of a sampled minute only its beginning."""
+    if event.until_at is None:
+        return event.occurred_at
+    if event.kind in MEDIA:
+        return max(event.occurred_at, event.until_at - SAMPLE)
+    return event.until_at
 
 
 def _pair(

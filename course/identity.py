@@ -144,7 +144,7 @@ class Roster:
         `before`: the connections of the same session that began earlier.
         """
         seen = connection.participants
-        names = {_plain(p.display_name) for p in seen if p.display_name}
+        names = list(dict.fromkeys(_plain(p.display_name) for p in seen if p.display_name))
         for ref in sorted({p.invitation_ref for p in seen if p.invitation_ref}):
             if ref in self._by_invitation:
                 return self._one_of(self._by_invitation[ref], names, "personal link")
@@ -154,7 +154,7 @@ class Roster:
         if (
             any(p.role is Role.ORGANISER for p in seen)
             or emails & self._staff_emails
-            or names & self._staff_names
+            or self._staff_names.intersection(names)
         ):
             return Identity(carer_id=None, known=True, how="a facilitator")
         for email in sorted(emails):
@@ -167,18 +167,21 @@ class Roster:
                 return Identity(carer_id=link.carer_id, known=True, how=how, link=link)
         return self._by_join_page(connection, names, before)
 
-    def _one_of(self, carers: Sequence[Carer], names: set[str], how: str) -> Identity:
+    def _one_of(self, carers: Sequence[Carer], names: Sequence[str], how: str) -> Identity:
         """One link or address for several carers: the name chooses, else the first of them."""
         chosen = next((c for c in carers if _plain(c.name) in names), carers[0])
         others = tuple(c.id for c in carers if c.id != chosen.id)
         return Identity(carer_id=chosen.id, known=True, how=how, shared_with=others)
 
     def _by_join_page(
-        self, connection: Connection, names: set[str], before: Sequence[Connection]
+        self, connection: Connection, names: Sequence[str], before: Sequence[Connection]
     ) -> Identity:
-        """`before`: the connections of the same session that began earlier."""
-        for name in sorted(names):
-            carers = self._by_name.get(name, [])
+        """`before`: the connections of the same session that began earlier.
+
+        Whoever came under one carer's name is not another carer for having taken another's later.
+        """
+        for name in [name for name in names if name in self._by_name][:1]:
+            carers = self._by_name[name]
             if len(carers) != 1:
                 continue
             if self._opened_near(carers[0].id, connection.began_at):

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from course.connections import Connection
+from course.connections import SAMPLE, Connection
 from course.intervals import Span, intersect, minutes, subtract, total, union
 from course.model import EventKind, Level, ParticipantEvent, Source
 
 GAP = timedelta(seconds=90)  # samples come every minute, and not to the second
-GRAIN = timedelta(minutes=1)  # a minute "with video" may have had but a second of it
 DISAGREE = timedelta(minutes=2)  # below that, two sources only differ in their clocks
 ON_SHARE, OFF_SHARE = 0.9, 0.1
 _ON = (Level.ON, Level.SENDING)
@@ -266,7 +265,11 @@ def _known(connection: Connection, source: Source, stay: Sequence[Span]) -> Know
     exact = [*exact_on, *exact_off]
     on = [*exact_on, *subtract(sample_on, exact)]
     off = [*exact_off, *subtract(sample_off, [*exact, *sample_on])]
-    return intersect(on, stay), intersect(off, stay), intersect(subtract(vague, exact), stay)
+    vague = list(subtract(vague, exact))
+    if connection.open_from is not None and stay:
+        # No leave was told: the device may have been gone since its last sign.
+        vague.append((connection.last_seen_at, max(stay[-1][1], connection.last_seen_at)))
+    return intersect(on, stay), intersect(off, stay), intersect(vague, stay)
 
 
 def _changes(
@@ -308,6 +311,6 @@ def _samples(samples: Sequence[ParticipantEvent]) -> tuple[list[Span], list[Span
                 (on if is_on else off).append((until, following.occurred_at))
                 if is_on:
                     vague.append((until, following.occurred_at))
-    for begin, end in union(on):
-        vague += [(begin, min(begin + GRAIN, end)), (max(end - GRAIN, begin), end)]
+    for begin, end in union(on):  # a minute "with video" may have had but a second of it
+        vague += [(begin, min(begin + SAMPLE, end)), (max(end - SAMPLE, begin), end)]
     return list(union(on)), list(union(off)), list(union(vague))

@@ -90,8 +90,6 @@ def find_presence(
     for instance, connection in found:
         certain += connection.spans
         if record:  # it settles what the notifications left open
-            if connection.open_from is not None:
-                certain.append((connection.open_from, connection.last_seen_at))
             continue
         if connection.orphan_left_at is not None:
             uncertain.append((instance.started_at, connection.orphan_left_at))

@@ -25,6 +25,7 @@ LAST_NAMES = (
     *("Macdonald", "Evans", "Achebe", "Lund", "Ferreira", "Kowalska", "Singh", "Hughes"),
 )
 DEVICES = ("iPad", "Galaxy Tab A9", "Mum's laptop", "DESKTOP-4K2J", "Living room", "iPhone (2)")
+SWITCHED_APART = 120  # seconds
 SHORT = {"William": "Bill", "Robert": "Bob", "Elizabeth": "Liz", "Margaret": "Peggy"}
 
 
@@ -298,7 +299,13 @@ class _Casting:
         if chance < 0.85:
             return [(joined, False)]
         count = luck.choice((1, 1, 2, 3, 6, 12))
-        points = sorted({luck.randint(joined + 1, max(left - 1, joined + 2)) for _ in range(count)})
+        wanted = sorted({luck.randint(joined + 1, max(left - 1, joined + 2)) for _ in range(count)})
+        points: list[int] = []
+        for (
+            at
+        ) in wanted:  # what is switched twice within a minute, no sample by the minute can tell
+            if at - (points[-1] if points else joined) >= SWITCHED_APART:
+                points.append(at)
         state = luck.random() < 0.7
         switched = [(joined, state)]
         for at in points:
