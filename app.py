@@ -29,6 +29,7 @@ from integration.calls import CallBot
 from integration.enrolment import Enrolment
 from integration.holdings import Holdings
 from integration.housekeeping import Housekeeping
+from integration.live_media import LiveMedia
 from integration.mailboxes import MailboxWatches
 from integration.mailing import Mailing, SmtpPost
 from integration.pace import Pace, SharedPace
@@ -83,6 +84,8 @@ def build_providers(
             api_url=zoom.api_url,
             oauth_url=zoom.oauth_url,
             app_id=zoom.app_id,
+            dashboard=zoom.dashboard,
+            sent_direction=zoom.sent_direction,
             clock=clock,
             pace=pace,
             allowed=allowed,
@@ -306,6 +309,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         chores["keep calls"] = CallBot(
             database=database, providers=providers, public_url=settings.public_url, clock=clock
         ).keep
+    if zoom and zoom.dashboard:
+        chores["poll media"] = LiveMedia(database=database, providers=providers, clock=clock).poll
     if zoom_reader:
         chores["recover deliveries"] = Recovery(
             database=database,

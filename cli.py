@@ -11,40 +11,19 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli_common import now, open_database, read_settings
 from settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from course.store.database import Database
 
 TOKEN_LIFE = timedelta(days=365)
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.load()
-    except SettingsError as e:
-        raise click.ClickException(f"The settings are not complete. {e}") from e
-
-
-def _database(settings: Settings) -> Database:
-    from course.store.database import open_sealed
-
-    try:
-        database = open_sealed(**settings.storage())
-    except ValueError as e:
-        raise click.ClickException(f"The settings are not complete. {e}") from e
-    database.migrate()
-    return database
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,7 +42,7 @@ def main() -> None:
 )
 def serve(host: str, port: int, *, with_stand_ins: bool) -> None:
     """Run the service until SIGTERM; ready when /readyz answers 200."""
-    settings = _settings()
+    settings = read_settings()
     if with_stand_ins and not settings.zoom and not settings.teams:
         _serve_beside_stand_ins(settings, host=host, port=port)
     else:
@@ -94,7 +73,7 @@ def _serve(settings: Settings, *, host: str, port: int, notice: str = "") -> Non
     gc.enable()
 
     try:
-        service = create_app(settings, clock=_now, notice=notice)
+        service = create_app(settings, clock=now, notice=notice)
     except SettingsError as e:
         raise click.ClickException(f"The settings are not complete. {e}") from e
     service.start()
@@ -181,12 +160,12 @@ def cohort_create(file: Any, url: str | None, *, as_json: bool) -> None:
 
     from web.tables import schedule_table
 
-    settings = _settings()
+    settings = read_settings()
     try:
         body = json.load(file)
     except ValueError as e:
         raise click.ClickException(f"{file.name} is not JSON: {e}") from e
-    with _short_token(_database(settings)) as token:
+    with _short_token(open_database(settings)) as token:
         try:
             answer = requests.post(
                 f"{url or settings.public_url}/api/v1/cohorts",
@@ -234,7 +213,7 @@ class _short_token:  # noqa: N801  a context manager, read like a function
         from course.store.access import revoke_token
 
         with self._database.write() as connection:
-            revoke_token(connection, self._id, now=_now())
+            revoke_token(connection, self._id, now=now())
 
 
 @cohort.command("list")
@@ -243,7 +222,7 @@ def cohort_list(*, as_json: bool) -> None:
     """List the cohorts, the newest first."""
     from course.store.cohorts import page_of_cohorts
 
-    with _database(_settings()).read() as connection:
+    with open_database(read_settings()).read() as connection:
         found, _ = page_of_cohorts(connection, limit=1000, offset=0)
     rows = [
         {
@@ -286,13 +265,13 @@ def report(cohort_id: str, form: str) -> None:
     from web.exports import csv_text
     from web.tables import report_table
 
-    with _database(_settings()).read() as connection:
+    with open_database(read_settings()).read() as connection:
         found = read_cohort(connection, cohort_id)
         if found is None:
             raise click.ClickException(
                 f"There is no cohort {cohort_id}. List them: circle cohort list"
             )
-        built = build_report(found, read_evidence(connection, found), now=_now())
+        built = build_report(found, read_evidence(connection, found), now=now())
     if form == "csv":
         click.echo(csv_text(report_rows(built)), nl=False)
     elif form == "json":
@@ -319,7 +298,7 @@ def token() -> None:
 def token_create(role: str, name: str, cohorts: tuple[str, ...], *, as_json: bool) -> None:
     """Make a token for the API. It is printed once and kept nowhere."""
     token_id, made = _new_token(
-        _database(_settings()), role=role, name=name, cohorts=cohorts, life=TOKEN_LIFE
+        open_database(read_settings()), role=role, name=name, cohorts=cohorts, life=TOKEN_LIFE
     )
     click.echo(json.dumps({"id": token_id, "token": made}) if as_json else made)
 
@@ -331,7 +310,7 @@ def _new_token(
 
     from course.store.access import add_audit, insert_token
 
-    token_id, made, now = secrets.token_hex(8), secrets.token_urlsafe(32), _now()
+    token_id, made, at = secrets.token_hex(8), secrets.token_urlsafe(32), now()
     with database.write() as connection:
         insert_token(
             connection,
@@ -340,10 +319,10 @@ def _new_token(
             name=name,
             role=role,
             cohort_ids=cohorts,
-            now=now,
-            expires_at=now + life,
+            now=at,
+            expires_at=at + life,
         )
-        add_audit(connection, actor="operator", action="token.create", subject=token_id, now=now)
+        add_audit(connection, actor="operator", action="token.create", subject=token_id, now=at)
     return token_id, made
 
 
@@ -353,8 +332,8 @@ def token_revoke(token_id: str) -> None:
     """End a token at once."""
     from course.store.access import revoke_token
 
-    with _database(_settings()).write() as connection:
-        if not revoke_token(connection, token_id, now=_now()):
+    with open_database(read_settings()).write() as connection:
+        if not revoke_token(connection, token_id, now=now()):
             raise click.ClickException(f"There is no live token {token_id}.")
     click.echo("The token is no longer valid.")
 
@@ -367,8 +346,12 @@ def db() -> None:
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Bring the tables up to date (the service does it at its start as well)."""
-    _database(_settings())
+    open_database(read_settings())
     click.echo("The database is up to date.")
+
+
+main.add_command(calibrate)
+main.add_command(media_streams)
 
 
 @main.command()
@@ -378,7 +361,7 @@ def reconnect(platform: str) -> None:
     from course.model import Platform
     from course.store.notifications import settle_flags
 
-    database = _database(_settings())
+    database = open_database(read_settings())
     with database.write() as connection:
         settled = settle_flags(connection, Platform(platform))
     click.echo(
@@ -394,7 +377,7 @@ def doctor(*, as_json: bool) -> None:
     """Check settings, database, platforms and subscriptions; say what to do about each fault."""
     from doctor import examine
 
-    findings = examine(_settings(), clock=_now)
+    findings = examine(read_settings(), clock=now)
     if as_json:
         click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:

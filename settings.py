@@ -27,6 +27,7 @@ SECRETS = (
     "secret_key",
     "encryption_keys",
     "zoom_client_secret",
+    "zoom_stream_client_secret",
     "zoom_webhook_secrets",
     "teams_client_secret",
     "database_url",
@@ -60,6 +61,9 @@ class ZoomSettings:
     plan: str
     app_id: str
     sent_direction: str
+    dashboard: bool
+    stream_client_id: str
+    stream_client_secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +147,9 @@ class Settings(BaseSettings):
     zoom_host: str | None = None
     zoom_app_id: str | None = None
     zoom_plan: str = Field(default="pro", pattern="^(pro|business)$")
+    zoom_dashboard: bool | None = None
+    zoom_stream_client_id: str | None = None
+    zoom_stream_client_secret: SecretStr | None = None
     qos_sent_direction: str = Field(default="output", pattern="^(input|output)$")
 
     teams_tenant_id: str | None = None
@@ -295,6 +302,13 @@ class Settings(BaseSettings):
             plan=self.zoom_plan,
             app_id=self.zoom_app_id or "",
             sent_direction=self.qos_sent_direction,
+            stream_client_id=self.zoom_stream_client_id or self.zoom_client_id or "",
+            stream_client_secret=(
+                self.zoom_stream_client_secret or self.zoom_client_secret or SecretStr("")
+            ).get_secret_value(),
+            dashboard=self.zoom_plan == "business"
+            if self.zoom_dashboard is None
+            else self.zoom_dashboard,
         )
 
     @property

@@ -48,6 +48,7 @@ _FULL_NAME = re.compile(
     r"(?!.*\b(?:iphone|ipad|phone|laptop|macbook|galaxy|tab|tablet|pc|computer|desktop|guest"
     r"|user|zoom|teams|family|home)\b)[^\W\d]+(?: [^\W\d]+)+"
 )
+_NUMBER = re.compile(r"\+?(?=(?:\D*\d){3})[\d*][\d* ().-]{5,}")
 _NOTE_TAKER = re.compile(
     r"\b(?:otter\.ai|otterpilot|fireflies|read\.ai|fathom|tl;?dv|note\s?taker|notetaker"
     r"|meeting notes|recorder bot)\b",
@@ -58,6 +59,11 @@ _NOTE_TAKER = re.compile(
 @lru_cache(maxsize=1)
 def _nicknames() -> NickNamer:
     return NickNamer()
+
+
+def is_phone_number(name: str) -> bool:
+    """Whether a displayed name is a telephone number, maybe with digits starred out."""
+    return bool(_NUMBER.fullmatch(name.strip()))
 
 
 def normalise(name: str) -> str:

@@ -280,6 +280,10 @@ class MeetingProvider(Protocol):
     def leave_call(self, call_ref: str) -> None:
         """Take our bot out of a call. Already gone counts as done."""
 
+    def live_media(self, instances: tuple[str, ...]) -> tuple[ParticipantEvent, ...]:
+        """What the platform has sampled of cameras and microphones in these live instances;
+        nothing where it has no such thing."""
+
     def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
         """The deliveries in that span that the platform gave up on, as they would have come;
         none where it keeps no such log."""

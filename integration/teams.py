@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from course.model import Platform
+from course.model import ParticipantEvent, Platform
 from integration import teams_call_records, teams_calls
 from integration.pace import Pace
 from integration.provider import (
@@ -354,6 +354,11 @@ class TeamsProvider:
     def leave_call(self, call_ref: str) -> None:
         """DELETE /communications/calls/{id}."""
         teams_calls.leave(self._graph, call_ref)
+
+    def live_media(self, instances: tuple[str, ...]) -> tuple[ParticipantEvent, ...]:
+        """Graph has nothing to poll; the calling bot is told."""
+        del instances
+        return ()
 
     def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
         """Graph repeats for four hours and keeps no log."""

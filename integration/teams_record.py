@@ -133,6 +133,7 @@ def _who(record: Mapping[str, Any]) -> Participant:
         account_ref=account,
         # Only people of a tenant keep their id; anonymous ones get another at every visit.
         stable_account=bool(account and identity.get("tenantId")),
+        by_phone="phone" in kind,
         role=Role.BOT
         if "application" in kind
         else Role.ORGANISER

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from course.model import Platform
+from course.model import ParticipantEvent, Platform
+from integration import zoom_dashboard
 from integration.http import Answer
 from integration.pace import Pace
 from integration.provider import (
@@ -58,6 +59,8 @@ class ZoomProvider:
         clock: Callable[[], datetime],
         app_id: str = "",
         pace: Pace | None = None,
+        dashboard: bool = False,
+        sent_direction: str = "output",
         monotonic: Callable[[], float] = time.monotonic,
         allowed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -75,6 +78,8 @@ class ZoomProvider:
         self._zoom = self._calls.client
         self._records = ZoomRecords(self._zoom)
         self._app_id = app_id
+        self._dashboard = dashboard
+        self._sent_direction = sent_direction
 
     def check_access(self) -> datetime | None:
         """Fetch a token."""
@@ -332,6 +337,16 @@ class ZoomProvider:
 
     def leave_call(self, call_ref: str) -> None:
         """No bot joins a meeting on Zoom."""
+
+    def live_media(self, instances: tuple[str, ...]) -> tuple[ParticipantEvent, ...]:
+        """From the dashboard, where it is switched on: it needs a Business plan."""
+        if not self._dashboard:
+            return ()
+        return tuple(
+            event
+            for uuid in instances
+            for event in zoom_dashboard.fetch(self._zoom, uuid, sent_direction=self._sent_direction)
+        )
 
     def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
         """From the log of our app, where its id is configured."""

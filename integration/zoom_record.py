@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from course.identity import is_phone_number
 from course.model import EventKind, Participant, ParticipantEvent, Platform, Role, Source
 from integration.provider import PlatformRecord, ProviderError, Series
 from integration.zoom_client import PooledZoomClient
@@ -176,6 +177,7 @@ def participant_events(
                 seat_ref=seat or None,
                 participant=Participant(
                     display_name=name,
+                    by_phone=is_phone_number(name),
                     email=_text(row, "user_email"),
                     invitation_ref=_text(row, "registrant_id") or None,
                     account_ref=account or None,

@@ -18,6 +18,7 @@ ZOOM_SCOPES = (
     "meeting:read:past_meeting:admin",
     "report:read:list_meeting_participants:admin",
     "marketplace_app:read:admin",
+    "dashboard:read:list_meeting_participants_qos:admin",
 )
 GRAPH_ROLES = (
     "Calendars.ReadWrite",

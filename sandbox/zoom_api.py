@@ -6,6 +6,7 @@ https://developers.zoom.us/docs/api/meetings/
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -14,6 +15,9 @@ from sandbox.zoom_meeting_routes import add_meetings
 from sandbox.zoom_meetings import zulu
 from sandbox.zoom_registrant_routes import add_registrants
 
+DASHBOARD_PAGE = 10  # the most that Zoom gives at once here
+DASHBOARD_FOR = timedelta(minutes=30)  # after the end it is still "live" for so long
+
 
 def create_zoom(zoom: ZoomStandIn) -> Blueprint:
     """The blueprint with /oauth/token and /v2."""
@@ -21,6 +25,7 @@ def create_zoom(zoom: ZoomStandIn) -> Blueprint:
     add_meetings(routes, zoom)
     add_registrants(routes, zoom)
     _add_record(routes, zoom)
+    _add_dashboard(routes, zoom)
     _add_log(routes, zoom)
 
     @routes.errorhandler(ZoomError)
@@ -102,6 +107,24 @@ def _add_record(routes: Blueprint, zoom: ZoomStandIn) -> None:
         if request.args.get("include_fields") != "registrant_id":
             rows = [{k: v for k, v in row.items() if k != "registrant_id"} for row in rows]
         return page_of(rows, "participants")
+
+
+def _add_dashboard(routes: Blueprint, zoom: ZoomStandIn) -> None:
+    """Media by the minute of what is being held, or was half an hour ago at most.
+
+    https://developers.zoom.us/docs/api/accounts/#tag/dashboards
+    """
+
+    @routes.get("/v2/metrics/meetings/<ref>/participants/qos")
+    @needs(zoom, "dashboard:read:list_meeting_participants_qos:admin")
+    def quality(ref: str) -> Response:
+        if int(request.args.get("page_size", "1")) > DASHBOARD_PAGE:
+            raise ZoomError(400, 300, "The value of page_size is at most 10.")
+        _, held = zoom.instance(ref)
+        is_live = held.ends_at + DASHBOARD_FOR > zoom.clock()
+        if is_live is not (request.args.get("type", "live") == "live"):
+            raise ZoomError(404, 3001, f"Meeting does not exist: {ref}.")
+        return page_of(held.quality, "participants")
 
 
 def _add_log(routes: Blueprint, zoom: ZoomStandIn) -> None:

@@ -46,12 +46,15 @@ class Registrant:
 
 @dataclass(slots=True)
 class Instance:
-    """One held meeting. `rows` are what the participants' report says of it."""
+    """One held meeting. `rows` are what the participants' report says of it, `quality` is what the
+    dashboard says of each participant's media.
+    """
 
     uuid: str
     starts_at: datetime
     ends_at: datetime
     rows: list[dict[str, Any]] = field(default_factory=list)
+    quality: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

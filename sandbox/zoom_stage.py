@@ -68,6 +68,7 @@ class ZoomStage:
         held = Instance(uuid=uuid_, starts_at=starts, ends_at=ends)
         held.rows = [self._row(stay, ends) for stay in stays]
         held.rows += [self._row(w, ends) | {"status": "in_waiting_room"} for w in waits]
+        held.quality = [_shown(stay) for stay in stays if stay.person.reports_media]
         with self._zoom.lock:
             meeting.instances.append(held)
         tally = Tally()
@@ -339,3 +340,27 @@ def _quality(minute: datetime, *, camera: bool, microphone: bool) -> list[dict[s
         picture = {**usual, "bitrate": "391 kbps", "resolution": "1280*720", "frame_rate": "24 fps"}
         rows.append({"date_time": at, "type": "video_output", "details": picture})
     return rows
+
+
+def _shown(stay: _Stay) -> dict[str, Any]:
+    """One participant on the dashboard: a minute an entry, one object for each kind of media."""
+    entries: list[dict[str, Any]] = []
+    minute = stay.joined_at.replace(second=0, microsecond=0)
+    while minute < (stay.left_at or stay.joined_at):
+        rows = _quality(
+            minute,
+            camera=_state(stay.camera, minute),
+            microphone=_state(stay.microphone, minute),
+        )
+        entries.append({"date_time": zulu(minute)} | {row["type"]: row["details"] for row in rows})
+        minute += timedelta(minutes=1)
+    # Names, addresses and devices are empty for people outside the account.
+    return {
+        "id": "",
+        "user_id": stay.user_id,
+        "user_name": "",
+        "email": "",
+        "join_time": zulu(stay.joined_at),
+        "leave_time": zulu(stay.left_at or stay.joined_at),
+        "user_qos": entries,
+    }

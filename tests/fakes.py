@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from course.model import Platform
+from course.model import ParticipantEvent, Platform
 from integration.provider import (
     CallRecord,
     Certificate,
@@ -56,6 +56,7 @@ class FakeProvider:
         self.invited: dict[str, dict[str, Invitation]] = {}
         self.call_records: dict[str, CallRecord] = {}
         self.delivery_log: list[str] = []
+        self.media: list[ParticipantEvent] = []
         self.joined: dict[str, tuple[str, str]] = {}
         self.encrypted_to: dict[str, str] = {}  # renewed with another certificate
         self.subscriptions: dict[str, WatchRequest] = {}
@@ -261,6 +262,10 @@ class FakeProvider:
     def leave_call(self, call_ref: str) -> None:
         self._called("leave_call")
         self.joined.pop(call_ref, None)
+
+    def live_media(self, instances: tuple[str, ...]) -> tuple[ParticipantEvent, ...]:
+        self._called("live_media")
+        return tuple(e for e in self.media if e.instance_ref in instances)
 
     def lost_deliveries(self, since: datetime, until: datetime) -> tuple[str, ...]:
         self._called("lost_deliveries")

@@ -107,7 +107,7 @@ def test_only_the_settings_read_the_environment(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources(), ids=name_of)
 def test_nothing_is_imported_inside_a_function(path: Path) -> None:
-    if name_of(path) == "cli.py":  # `--help` must not wait for every library
+    if name_of(path).startswith("cli"):  # `--help` must not wait for every library
         return
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = {

@@ -139,6 +139,7 @@ def parse(
                 occurred_at=occurred_at,
                 source=Source.WEBHOOK,
                 series_ref=series_ref,
+                received_at=received_at,
             ),
         )
     events: list[ParticipantEvent] = []
@@ -147,6 +148,7 @@ def parse(
             seen,
             gone=gone,
             occurred_at=occurred_at,
+            received_at=received_at,
             series_ref=series_ref,
             organiser_ref=organiser_ref,
         )
@@ -175,6 +177,7 @@ def _of_participant(
     *,
     gone: bool,
     occurred_at: datetime,
+    received_at: datetime,
     series_ref: str,
     organiser_ref: str | None,
 ) -> Iterator[ParticipantEvent]:
@@ -203,6 +206,7 @@ def _of_participant(
             connection_ref=ref,
             participant=who,
             level=level,
+            received_at=received_at,
         )
 
     yield fact(kind, None)
@@ -245,6 +249,7 @@ def who_is(seen: Mapping[str, Any], organiser_ref: str | None) -> Participant:
             email=text(field(identity, "email")),
             account_ref=account or None,
             stable_account=lasting,
+            by_phone=kind == "phone",
             role=Role.ORGANISER if account and account == organiser_ref else Role.ATTENDEE,
         )
     program = next(

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
+from course.identity import is_phone_number
 from course.model import EventKind, Participant, ParticipantEvent, Platform, Role, Source
 from webhooks.instants import FIRST_YEAR, LAST_YEAR, in_utc
 from webhooks.rejected import Malformed, Rejected
@@ -64,6 +65,8 @@ KNOWN = {
     "meeting.registration_denied",
     "app_deauthorized",
 }
+# Zoom announces a media stream to join; flat, without an object.
+STREAMS = {"meeting.rtms_started", "meeting.rtms_stopped"}
 CHANGES = {"meeting.updated", "meeting.deleted", "meeting.permanently_deleted"}
 _HOSTS = {"host", "cohost", "co-host"}
 
@@ -198,6 +201,9 @@ def parse(body: bytes, *, received_at: datetime, sent_direction: str) -> Parsed:
     if name in KINDS and name.startswith("meeting.participant_") and not participant:
         raise Malformed("no participant")
     series_ref, instance_ref = text(meeting.get("id")), text(meeting.get("uuid"))
+    if name in STREAMS:
+        meeting = {"uuid": payload.get("meeting_uuid"), "id": payload.get("meeting_id")}
+        series_ref, instance_ref = text(meeting["id"]), text(meeting["uuid"])
     told_at = _told_at(found) or received_at
     account_ref = text(payload.get("account_id"))
     if name in KINDS:
@@ -239,7 +245,7 @@ def parse(body: bytes, *, received_at: datetime, sent_direction: str) -> Parsed:
         series_ref=series_ref,
         instance_ref=instance_ref,
         events=events,
-        known=name in KNOWN,
+        known=name in KNOWN or name in STREAMS,
         kept=_kept(name, found, meeting, participant),
         changed_at=told_at if name in CHANGES else None,
         client_ref=text(payload.get("client_id")),
@@ -313,8 +319,10 @@ def _participant(meeting: Mapping[str, Any], participant: Mapping[str, Any]) -> 
     is_host = (account is not None and account == host) or (
         str(participant.get("new_role", "")).lower() in _HOSTS
     )
+    name = (text(participant.get("user_name")) or "")[:200]
     return Participant(
-        display_name=(text(participant.get("user_name")) or "")[:200],
+        display_name=name,
+        by_phone=is_phone_number(name) or text(participant.get("phone_number")) is not None,
         email=(text(participant.get("email")) or "")[:200],
         invitation_ref=text(participant.get("registrant_id")),
         account_ref=account,
@@ -346,6 +354,12 @@ def _kept(
         kept["participant"] = media_kept(participant)
     elif participant:
         kept["participant"] = {k: participant[k] for k in _KEPT_OF_PARTICIPANT if k in participant}
+    if name in STREAMS:
+        payload = found.get("payload") or {}
+        kept["stream"] = {
+            "id": str(payload.get("rtms_stream_id") or "")[:200],
+            "server_urls": str(payload.get("server_urls") or "")[:1000],
+        }
     if name in ("meeting.updated", "meeting.deleted"):
         kept["occurrences"] = [
             str(o.get("occurrence_id"))

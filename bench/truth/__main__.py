@@ -63,7 +63,7 @@ def report(score: Score, *, show: int, seconds: float) -> list[str]:
         f"  wrong         {_share(verdicts['wrong'], everything)}",
         f"  undetermined  {_share(asked, everything)}, of which the evidence truly allows two "
         f"answers in {verdicts['undetermined'] / max(asked, 1):.1%}",
-        f"  (of the right ones {verdicts['right, and could not be known']:,} allowed another answer)",
+        f"  (of the right ones {verdicts['right, and could not be known']:,} allowed another one)",
         "",
         "baselines on the same notifications and records:",
     ]

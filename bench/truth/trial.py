@@ -10,6 +10,7 @@ from datetime import timedelta
 from bench.truth import teams_tells, zoom_tells
 from bench.truth.hearing import STARTS, Hearing
 from bench.truth.world import Person, World, invent
+from bench.truth.world import Platform as Where
 from course.identity import normalise
 from course.model import (
     Attestation,
@@ -61,7 +62,7 @@ class Score:
 def run(seed: int, score: Score) -> None:
     """One session."""
     luck = random.Random(seed)  # invents, protects nothing  # nosec B311
-    platform = luck.choice(("zoom", "teams"))
+    platform: Where = luck.choice(("zoom", "teams"))
     world = invent(luck, platform)
     module = zoom_tells if platform == "zoom" else teams_tells
     mix = luck.choice(module.MIXES)

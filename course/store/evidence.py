@@ -139,6 +139,17 @@ def instance_media(
     return [_event(row) for row in rows]
 
 
+def instance_events(connection: Connection, instance_ref: str) -> list[ParticipantEvent]:
+    """Everything that was told of one held instance on Zoom."""
+    table = tables.participant_event
+    rows = connection.execute(
+        select(table).where(
+            table.c.platform == Platform.ZOOM.value, table.c.instance_ref == instance_ref
+        )
+    ).mappings()
+    return [_event(row) for row in rows]
+
+
 def call_events(
     connection: Connection, series_ref: str, *, since: datetime
 ) -> list[ParticipantEvent]:

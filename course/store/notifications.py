@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -131,6 +131,39 @@ def notifications_of(connection: Connection, ids: Iterable[str]) -> list[Notific
     table = tables.notification
     rows = connection.execute(
         select(table).where(table.c.id.in_(list(ids))).order_by(table.c.received_at, table.c.id)
+    ).mappings()
+    return [Notification(**{**row, "platform": Platform(row["platform"])}) for row in rows]
+
+
+def recent_of_kind(
+    connection: Connection, platform: Platform, kinds: Sequence[str], *, since: datetime
+) -> list[Notification]:
+    """The deliveries of these kinds that came since then, in order."""
+    table = tables.notification
+    rows = connection.execute(
+        select(table)
+        .where(
+            table.c.platform == platform.value,
+            table.c.kind.in_(kinds),
+            table.c.received_at >= since,
+        )
+        .order_by(table.c.received_at, table.c.id)
+    ).mappings()
+    return [Notification(**{**row, "platform": Platform(row["platform"])}) for row in rows]
+
+
+def quality_reports(connection: Connection, instance_ref: str | None) -> list[Notification]:
+    """Zoom's quality reports of one held instance; of the last one reported when None."""
+    table = tables.notification
+    ours = (table.c.platform == Platform.ZOOM.value, table.c.kind == "meeting.participant_qos")
+    if instance_ref is None:
+        instance_ref = connection.execute(
+            select(table.c.instance_ref).where(*ours).order_by(table.c.received_at.desc()).limit(1)
+        ).scalar()
+    rows = connection.execute(
+        select(table)
+        .where(*ours, table.c.instance_ref == instance_ref)
+        .order_by(table.c.received_at, table.c.id)
     ).mappings()
     return [Notification(**{**row, "platform": Platform(row["platform"])}) for row in rows]
 

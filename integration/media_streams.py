@@ -1,0 +1,173 @@
+"""Keeps connections to the media streams that Zoom has announced, and stores what they tell.
+
+A process of its own (`circle media-streams`): a stream needs a connection that lives as long as
+the session. The announcement is a webhook like any other, stored by the service; this worker finds
+it in the database, so either may be restarted at any time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import structlog
+
+from course.model import Level, Platform
+from course.store import evidence, notifications
+from course.store.database import Database
+from course.store.notifications import Notification
+from integration.zoom_streams import camera_events
+
+STARTED, STOPPED = "meeting.rtms_started", "meeting.rtms_stopped"
+LONGEST = timedelta(hours=4)  # an older announcement is of a session that is over
+LOOK_TWICE = timedelta(minutes=2)  # a commit may be seen a little after its time
+LOOK_EVERY = timedelta(seconds=5)
+AGAIN_AFTER = timedelta(seconds=30)
+HOST = ".zoom.us"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One announced stream of one held instance."""
+
+    ref: str
+    instance_ref: str
+    server_urls: str
+
+
+class Connection(Protocol):
+    """A joined stream."""
+
+    def poll(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Connect(Protocol):
+    """Joins a stream."""
+
+    def __call__(
+        self,
+        stream: Stream,
+        *,
+        on_camera: Callable[[list[int], bool], None],
+        on_lost: Callable[[], None],
+    ) -> Connection: ...
+
+
+def read_stream(notification: Notification) -> Stream | None:
+    """The stream that an announcement is about; None when it names none of Zoom's servers."""
+    told = json.loads(notification.body or "{}").get("stream") or {}
+    urls, ref = str(told.get("server_urls") or ""), str(told.get("id") or "")
+    hosts = [urlsplit(url.strip()) for url in urls.split(",") if url.strip()]
+    ours = all(h.scheme == "wss" and (h.hostname or "").endswith(HOST) for h in hosts)
+    if not (ref and hosts and ours and notification.instance_ref):
+        return None
+    return Stream(ref=ref, instance_ref=notification.instance_ref, server_urls=urls)
+
+
+class MediaStreams:
+    """The streams that are connected now."""
+
+    def __init__(
+        self, database: Database, connect: Connect, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._connect = connect
+        self._clock = clock
+        self._live: dict[str, tuple[Stream, Connection]] = {}
+        self._seats: dict[str, set[int]] = {}
+        self._announced: dict[str, tuple[Stream, datetime]] = {}
+        self._over: set[str] = set()
+        self._looked_at: datetime | None = None
+        self._lost_at: dict[str, datetime] = {}
+
+    @property
+    def live(self) -> int:
+        """How many are connected."""
+        return len(self._live)
+
+    def look(self) -> None:
+        """Join what has been announced, leave what was stopped, and hear what came."""
+        for _, connection_ in list(self._live.values()):
+            connection_.poll()
+        now = self._clock()
+        if self._looked_at is not None and now - self._looked_at < LOOK_EVERY:
+            return
+        with self._database.read() as connection:
+            told = notifications.recent_of_kind(
+                connection,
+                Platform.ZOOM,
+                (STARTED, STOPPED),
+                since=self._looked_at - LOOK_TWICE if self._looked_at else now - LONGEST,
+            )
+        self._looked_at = now
+        self._over |= {ref for n in told if n.kind == STOPPED and (ref := _ref(n))}
+        for notification in told:
+            stream = read_stream(notification) if notification.kind == STARTED else None
+            if stream is not None:
+                self._announced[stream.ref] = stream, now + LONGEST
+        for ref, (stream, until) in list(self._announced.items()):
+            if ref in self._over or until < now:
+                del self._announced[ref]
+            elif self._may_join(stream):
+                self._join(stream)
+        for ref in [ref for ref in self._live if ref in self._over]:
+            self._leave(ref)
+
+    def close(self) -> None:
+        """Leave every stream; what the cameras do from now on nobody knows."""
+        for ref in list(self._live):
+            self._leave(ref)
+
+    def _may_join(self, stream: Stream) -> bool:
+        lost_at = self._lost_at.get(stream.ref)
+        return stream.ref not in self._live and (
+            lost_at is None or self._clock() - lost_at >= AGAIN_AFTER
+        )
+
+    def _join(self, stream: Stream) -> None:
+        self._seats[stream.ref] = set()
+        self._live[stream.ref] = (
+            stream,
+            self._connect(
+                stream,
+                on_camera=lambda seats, is_on: self._switched(stream, seats, is_on=is_on),
+                on_lost=lambda: self._lost(stream),
+            ),
+        )
+        log.info("stream_joined", live=self.live)
+
+    def _switched(self, stream: Stream, seats: list[int], *, is_on: bool) -> None:
+        self._seats[stream.ref].update(seats)
+        self._store(stream, seats, Level.ON if is_on else Level.OFF)
+
+    def _lost(self, stream: Stream) -> None:
+        """The connection broke: joined anew in a while; until then nobody knows."""
+        seats = self._seats.pop(stream.ref, set())
+        self._live.pop(stream.ref, None)
+        self._lost_at[stream.ref] = self._clock()
+        self._store(stream, sorted(seats), None)
+        log.warning("stream_lost", live=self.live)
+
+    def _leave(self, ref: str) -> None:
+        stream, connection = self._live[ref]
+        connection.close()
+        self._lost(stream)
+
+    def _store(self, stream: Stream, seats: list[int], level: Level | None) -> None:
+        events = camera_events(seats, uuid=stream.instance_ref, level=level, at=self._clock())
+        if events:
+            with self._database.write() as connection:
+                evidence.save_events(connection, events)
+
+
+def _ref(notification: Notification) -> str:
+    told = json.loads(notification.body or "{}").get("stream") or {}
+    return str(told.get("id") or "")
