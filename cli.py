@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli_common import now, open_database, read_settings
+from cli_zoom import calibrate, media_streams
 from settings import Settings, SettingsError
 
 if TYPE_CHECKING:
