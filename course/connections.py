@@ -106,7 +106,10 @@ def _closed_by(connection: Connection, recorded: Sequence[Connection]) -> Connec
         or (not seats and abs(row.began_at - joined) <= SAME_JOIN)
     ]
     ends = [end for row in same for _, end in row.spans]
-    return replace(connection, open_until=max(ends)) if ends else connection
+    if not ends:
+        return connection
+    end = max(ends)
+    return replace(connection, open_until=end, last_seen_at=max(connection.last_seen_at, end))
 
 
 def _same_stay(event: ParticipantEvent, by_ref: dict[str, list[ParticipantEvent]]) -> str | None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from course.connections import Connection
 from course.instances import Instance
-from course.intervals import Span, intersect, minutes, total, union
+from course.intervals import Span, intersect, minutes, subtract, total, union
 from course.model import Session
 
 SAME = timedelta(minutes=2)  # webhook and record may differ by so much and still agree
@@ -43,6 +43,7 @@ def find_held(session: Session, instances: Sequence[Instance], *, now: datetime)
     session runs; when everybody has left, the last leave; else the planned end.
     """
     spans: list[Span] = []
+    recorded: list[Span] = []
     all_told = True
     ends = [i.ended_at for i in instances if i.ended_at is not None]
     for instance in instances:
@@ -58,7 +59,11 @@ def find_held(session: Session, instances: Sequence[Instance], *, now: datetime)
             else:
                 end = session.ends_at if still_in else instance.last_event_at
         if instance.started_at < end:
-            spans.append((instance.started_at, end))
+            is_recorded = any(c.is_record for c in instance.connections)
+            (recorded if is_recorded else spans).append((instance.started_at, end))
+    if recorded:  # within what the record covers, a pause that only the record has is one
+        whole = (min(begin for begin, _ in recorded), max(end for _, end in recorded))
+        spans = [*recorded, *subtract(spans, [whole])]
     planned = [(session.starts_at, session.ends_at)]
     return Held(spans=intersect(spans, planned), end_was_told=all_told)
 

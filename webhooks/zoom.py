@@ -322,7 +322,7 @@ def _participant(meeting: Mapping[str, Any], participant: Mapping[str, Any]) -> 
     name = (text(participant.get("user_name")) or "")[:200]
     return Participant(
         display_name=name,
-        by_phone=is_phone_number(name) or text(participant.get("phone_number")) is not None,
+        by_phone=is_phone_number(name),
         email=(text(participant.get("email")) or "")[:200],
         invitation_ref=text(participant.get("registrant_id")),
         account_ref=account,
