@@ -13,6 +13,7 @@ from flask import Response, jsonify
 
 from course.model import (
     Cohort,
+    CorrectionKind,
     EventKind,
     Level,
     ParticipantEvent,
@@ -377,7 +378,7 @@ def _add_rule(api: Operations, view: ReportView) -> None:
         if body.late_after_minutes is not None:
             wanted["late_after"] = timedelta(minutes=body.late_after_minutes)
         if body.satisfied_by is not None:
-            wanted["satisfied_by"] = frozenset(body.satisfied_by)
+            wanted["satisfied_by"] = frozenset(CorrectionKind(kind) for kind in body.satisfied_by)
         rule = replace(rule, **wanted)
         if body.preview:
             before = view.built(cohort)

@@ -236,7 +236,7 @@ class Room:
         self._moment("meeting.ended", "callEnded", minute, instance)
 
     def join(self, who: str, minute: float, device: str = "laptop", **more: Any) -> None:
-        """Somebody comes in on a device; `name` if another is shown, `link` False: not on theirs."""
+        """Somebody comes in on a device; `name` if another is shown, `link`: on whose link."""
         place = (who, device)
         self._connections[place] = f"C{next(self._numbers)}"
         self._seats[place] = f"S{next(self._numbers)}"
@@ -345,7 +345,7 @@ class Room:
             f"/api/v1/cohorts/{self.cohort_id}{path}", method=method, headers=self._headers, **more
         )
         assert answer.status_code == code, answer.text
-        return answer.json if answer.mimetype.endswith("json") else answer.data
+        return answer.json if (answer.mimetype or "").endswith("json") else answer.data
 
     def attention(self) -> list[dict[str, Any]]:
         """What needs a person."""
@@ -357,6 +357,10 @@ class Room:
         """The own join page: read, or post to."""
         address = f"/join/join-{self.carers[who].id}{path}"
         return self._client.post(address, data=form) if form else self._client.get(address)
+
+    def check_devices(self, who: str, found: Any) -> Any:
+        """What the script of the own join page sends after its check."""
+        return self._client.post(f"/join/join-{self.carers[who].id}/devices", json=found)
 
     def report(self) -> dict[str, Any]:
         """The attendance report when the session is over."""
@@ -393,8 +397,7 @@ class Room:
                 "id": HOST if who == HOST_NAME else "",
                 "email": more.get("email", ""),
             }
-            if (link := self._link(who, more)) is not None:
-                participant["registrant_id"] = link
+            participant["registrant_id"] = self._link(who, more) or ""
             name, stamp = {
                 "joined": ("meeting.participant_joined", "join_time"),
                 "left": ("meeting.participant_left", "leave_time"),
