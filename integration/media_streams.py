@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from queue import SimpleQueue
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -43,8 +44,6 @@ class Stream:
 
 class Connection(Protocol):
     """A joined stream."""
-
-    def poll(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -83,6 +82,7 @@ class MediaStreams:
         self._clock = clock
         self._live: dict[str, tuple[Stream, Connection]] = {}
         self._seats: dict[str, set[int]] = {}
+        self._heard: SimpleQueue[tuple[Stream, list[int], Level | None, datetime]] = SimpleQueue()
         self._announced: dict[str, tuple[Stream, datetime]] = {}
         self._over: set[str] = set()
         self._looked_at: datetime | None = None
@@ -95,9 +95,8 @@ class MediaStreams:
 
     def look(self) -> None:
         """Join what has been announced, leave what was stopped, and hear what came."""
-        for _, connection_ in list(self._live.values()):
-            connection_.poll()
         now = self._clock()
+        self._take()
         if self._looked_at is not None and now - self._looked_at < LOOK_EVERY:
             return
         with self._database.read() as connection:
@@ -123,6 +122,7 @@ class MediaStreams:
 
     def close(self) -> None:
         """Leave every stream; what the cameras do from now on nobody knows."""
+        self._take()
         for ref in list(self._live):
             self._leave(ref)
 
@@ -138,31 +138,39 @@ class MediaStreams:
             stream,
             self._connect(
                 stream,
-                on_camera=lambda seats, is_on: self._switched(stream, seats, is_on=is_on),
-                on_lost=lambda: self._lost(stream),
+                on_camera=lambda seats, is_on: self._heard.put(
+                    (stream, list(seats), Level.ON if is_on else Level.OFF, self._clock())
+                ),
+                on_lost=lambda: self._heard.put((stream, [], None, self._clock())),
             ),
         )
         log.info("stream_joined", live=self.live)
 
-    def _switched(self, stream: Stream, seats: list[int], *, is_on: bool) -> None:
-        self._seats[stream.ref].update(seats)
-        self._store(stream, seats, Level.ON if is_on else Level.OFF)
+    def _take(self) -> None:
+        """Store what the connections' own threads have heard since the last look."""
+        while not self._heard.empty():
+            stream, seats, level, at = self._heard.get()
+            if level is None:
+                self._lost(stream, at)
+            else:
+                self._seats.setdefault(stream.ref, set()).update(seats)
+                self._store(stream, seats, level, at)
 
-    def _lost(self, stream: Stream) -> None:
+    def _lost(self, stream: Stream, at: datetime) -> None:
         """The connection broke: joined anew in a while; until then nobody knows."""
         seats = self._seats.pop(stream.ref, set())
         self._live.pop(stream.ref, None)
-        self._lost_at[stream.ref] = self._clock()
-        self._store(stream, sorted(seats), None)
+        self._lost_at[stream.ref] = at
+        self._store(stream, sorted(seats), None, at)
         log.warning("stream_lost", live=self.live)
 
     def _leave(self, ref: str) -> None:
         stream, connection = self._live[ref]
         connection.close()
-        self._lost(stream)
+        self._lost(stream, self._clock())
 
-    def _store(self, stream: Stream, seats: list[int], level: Level | None) -> None:
-        events = camera_events(seats, uuid=stream.instance_ref, level=level, at=self._clock())
+    def _store(self, stream: Stream, seats: list[int], level: Level | None, at: datetime) -> None:
+        events = camera_events(seats, uuid=stream.instance_ref, level=level, at=at)
         if events:
             with self._database.write() as connection:
                 evidence.save_events(connection, events)

@@ -1,6 +1,7 @@
 """One connection to Zoom's realtime media streams, by Zoom's own SDK (the extra `rtms`).
 
-Only the switching of cameras is subscribed to: no sound, picture or text is asked for.
+Only the switching of cameras is subscribed to: no sound, picture or text is asked for. The SDK
+has a thread of its own, from which the callbacks come; it writes its own log into `./logs`.
 https://github.com/zoom/rtms
 """
 
@@ -42,10 +43,6 @@ class RtmsConnection:
         self._client.subscribe_event(
             [rtms.EVENT_PARTICIPANT_VIDEO_ON, rtms.EVENT_PARTICIPANT_VIDEO_OFF]
         )
-
-    def poll(self) -> None:
-        """Let the SDK hand over what has come."""
-        self._client.poll()
 
     def close(self) -> None:
         """Leave the stream."""

@@ -262,7 +262,7 @@ class _Casting:
                     names[0], instance, joined, left, camera=self._camera(joined, left)
                 )
                 # Who comes back under another carer's name alone is that carer to all the world.
-                again = names[:1] if self._world.platform == "teams" else names[-1:]
+                again = names[-1:] if by_link and self._world.platform == "zoom" else names[:1]
                 stay.names = names if n == 0 and instance == 0 else again
                 stay.by_link, stay.by_phone, stay.device = by_link, by_phone, device
                 stay.has_microphone = has_microphone

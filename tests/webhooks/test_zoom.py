@@ -369,3 +369,38 @@ def test_whatever_a_signed_body_holds_it_is_read_or_malformed(
     assert all(2000 <= event.occurred_at.year < 2100 for event in found.events)
     if found.kept is not None:
         found.kept.encode()
+
+
+def test_an_announced_media_stream_is_kept_with_where_to_join_it() -> None:
+    told = parse(
+        {
+            "event": "meeting.rtms_started",
+            "event_ts": 1800093602000,
+            "payload": {
+                "account_id": "A",
+                "meeting_id": "81000000001",
+                "meeting_uuid": "/aDYlohsHRtCd4ii1uC2+hA==",
+                "operator_id": "u",
+                "rtms_stream_id": "stream-1",
+                "server_urls": "wss://rtms-1.zoom.us",
+            },
+        }
+    )
+    assert (told.known, told.events) == (True, ())
+    assert (told.series_ref, told.instance_ref) == ("81000000001", "/aDYlohsHRtCd4ii1uC2+hA==")
+    assert json.loads(told.kept or "")["stream"] == {
+        "id": "stream-1",
+        "server_urls": "wss://rtms-1.zoom.us",
+    }
+
+
+def test_a_caller_by_telephone_is_known_by_the_number_that_is_shown() -> None:
+    def by_phone(name: str) -> bool:
+        (event,) = parse(joined(user_name=name)).events
+        assert event.participant is not None
+        return event.participant.by_phone
+
+    assert [by_phone(n) for n in ("+44 7700 900123", "1443***1234", "Room 101", "Zoë")] == [
+        *(True, True),
+        *(False, False),
+    ]
