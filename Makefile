@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help setup setup-dev demo serve test lint bench lock clean
+.PHONY: help setup setup-dev demo serve test lint bench bench-truth lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ lint: setup-dev ## Formatter, linter, strict types, security checks
 bench: setup-dev ## Measure webhooks against peers and openings against the limits, as ratios (20 minutes)
 	@$(PY) -m bench.webhooks
 	@$(PY) -m bench.opening --cohorts 1,100,1000
+
+bench-truth: setup-dev ## Judge 100,000 invented carer-sessions whose truth is known, beside two baselines (10 minutes)
+	@$(PY) -m bench.truth
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --extra setup pyproject.toml -o requirements.lock

@@ -34,7 +34,7 @@ from course.model import (
 JOIN_PAGE_BEFORE = timedelta(minutes=10)
 JOIN_PAGE_AFTER = timedelta(minutes=2)
 DROPPED_FOR = timedelta(minutes=1)
-LEAST_SCORE = 0.6
+LEAST_SCORE, ALIKE = 0.6, 0.75
 NICKNAME_SCORE = 0.9
 MOST_SUGGESTIONS = 3
 
@@ -220,7 +220,11 @@ class Roster:
         """
         carer = self.carers[carer_id]
         names = list(dict.fromkeys(name for c in connections for name in c.names))
-        if any(_compare(name, carer) for name in names):
+        found = [_compare(name, carer) for name in names]
+        if any(
+            f and (f.score >= ALIKE or " " not in normalise(n))
+            for f, n in zip(found, names, strict=True)
+        ):
             return ()
         return tuple(n for n in names if _FULL_NAME.fullmatch(normalise(n)))
 

@@ -201,11 +201,13 @@ def _told_by(
     )
     if devices and all(device.by_phone for device in devices):
         speaks = source is (Source.PLATFORM_RECORD if devices[0].is_record else Source.WEBHOOK)
+    if not speaks:
+        return None
     for device in devices:
         stay = _stay(device, present)
         known = _known(device, source, stay)
         if device.by_phone:  # a camera is not possible there: known off, whoever tells of it
-            known = (), stay if speaks else (), ()
+            known = (), stay, ()
         d_on, d_off, d_vague = known
         on += d_on
         off += d_off

@@ -63,6 +63,8 @@ def report(score: Score, *, show: int, seconds: float) -> list[str]:
         f"  wrong         {_share(verdicts['wrong'], everything)}",
         f"  undetermined  {_share(asked, everything)}, of which the evidence truly allows two "
         f"answers in {verdicts['undetermined'] / max(asked, 1):.1%}",
+        f"  passed on     {_share(verdicts['passed on, flagged'], everything)}: counted by the "
+        "link, and flagged for a person",
         f"  (of the right ones {verdicts['right, and could not be known']:,} allowed another one)",
         "",
         "baselines on the same notifications and records:",

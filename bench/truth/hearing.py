@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from bench.truth.world import Mask, Person, Stay, World, judge, span
 from course.model import EventKind, Level, ParticipantEvent, Source
@@ -34,6 +35,8 @@ class Hearing:
 
     world: World
     events: list[ParticipantEvent] = field(default_factory=list)
+    told: list[dict[str, Any]] = field(default_factory=list)  # the notifications as they came
+    recorded: list[ParticipantEvent] = field(default_factory=list)
     known: dict[int, Known] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)  # instances whose end was told
     record: bool = False

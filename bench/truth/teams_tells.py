@@ -11,7 +11,7 @@ from bench.truth.world import Person, Stay, World
 from integration.teams_record import report_events
 from webhooks import teams, teams_calls
 
-SERIES = "series-master"
+SERIES = "81000000001"
 HOST = "host-oid"
 MIXES = ("none", "engagements", "engagements from the second", "bot", "bot dies", "ticks", "all")
 
@@ -25,7 +25,7 @@ class TeamsTells:
         self._luck, self._world, self._mix, self._loss = luck, world, mix, loss
         self.hearing = Hearing(world)
         self.hearing.record = record
-        self._told: list[dict[str, Any]] = []
+        self._told = self.hearing.told
 
     def tell(self) -> Hearing:
         """Everything that reaches us, in any order, some of it twice."""
@@ -167,7 +167,7 @@ class TeamsTells:
                     told = self.hearing.told_names
                     seconds = stay.left_at - stay.joined_at
                     told[stay.names[0]] = told.get(stay.names[0], 0) + seconds
-            self.hearing.events += report_events(
+            self.hearing.recorded += report_events(
                 {
                     "id": f"report-{number}",
                     "meetingStartDateTime": instant(begin).isoformat(),
@@ -176,6 +176,7 @@ class TeamsTells:
                 records,
                 series_ref=SERIES,
             )
+        self.hearing.events += self.hearing.recorded
 
     def _record(self, person: Person, stay: Stay, *, engagements: bool) -> dict[str, Any]:
         host = person.role == "host"

@@ -115,7 +115,7 @@ def _cohort(world: World) -> Cohort:
             household=f"H{p.household:02}",
             position=p.carer or 0,
             enrolled_at=STARTS - timedelta(days=30),
-            invitation_ref=f"r{p.carer}" if world.platform == "zoom" else None,
+            invitation_ref=f"r{(p.carer or 0) + 1}" if world.platform == "zoom" else None,
         )
         for p in world.carers
     )
@@ -182,6 +182,15 @@ def _compare(
     mix = where.split(" ", 1)[1]
     truth = world.verdict(person, hears_microphones=hearing.hears_microphones)
     said = week.verdict.value
+    passed_on = any(
+        p.link_of == person.carer and p.stays for p in world.people if p.link_of is not None
+    )
+    if passed_on and week.minutes_present:
+        # The register follows the link, and says that it may have been passed on.
+        score.verdicts["passed on, flagged" if week.flags else "wrong"] += 1
+        if not week.flags:
+            score.faults.append(f"wrong: seed {where}, {person.name}: passed on without a flag")
+        return
     if said == "undetermined":
         outcome = "undetermined" if len(possible) > 1 else "avoidable"
     elif said == truth:
@@ -232,7 +241,8 @@ def _identified(hearing: Hearing, linked: set[str]) -> dict[int, bool]:
             if not (told.joined or told.left or hearing.record):
                 continue
             shown = {normalise(n) for n in stay.names}
-            by_link = world.platform == "zoom" and person.carer is not None and stay.by_link
+            whose = person.carer if person.link_of is None else person.link_of
+            by_link = world.platform == "zoom" and whose is not None and stay.by_link
             exact = person.carer is not None and normalise(person.name) in shown
             opened = person.opened_page_at
             near = opened is not None and -120 <= stay.joined_at - opened <= 600

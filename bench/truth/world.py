@@ -189,10 +189,22 @@ class _Casting:
             stranger = Person(name=luck.choice([self._name(None, 0), *DEVICES]), role="stranger")
             self._attend(stranger, [stranger.name], by_link=False)
             people.append(stranger)
+        self._pass_a_link_on(carers)
         if luck.random() < 0.05:
             bot = Person(name="Otter.ai Notetaker", role="bot")
             self._attend(bot, [bot.name], by_link=False)
             people.append(bot)
+
+    def _pass_a_link_on(self, carers: list[Person]) -> None:
+        """Somebody comes under their own name on the link of a carer who does not come."""
+        away = [p for p in carers if not p.stays and p.sits_with is None and not p.only_waited]
+        if self._world.platform != "zoom" or not away or self._luck.random() > 0.2:
+            return
+        guest = Person(name=self._name(None, 0), role="stranger", link_of=away[0].carer)
+        self._attend(guest, [guest.name], by_link=True)
+        if any(stay.by_phone for stay in guest.stays):
+            guest.stays.clear()
+        self._world.people.append(guest)
 
     def _name(self, partner: Person | None, household: int) -> str:
         for _ in range(100):

@@ -42,7 +42,7 @@ class ZoomTells:
         self._luck, self._world, self._mix, self._loss = luck, world, mix, loss
         self.hearing = Hearing(world)
         self.hearing.record = record
-        self._bodies: list[dict[str, Any]] = []
+        self._bodies = self.hearing.told
 
     def tell(self) -> Hearing:
         """Everything that reaches us, in any order, some of it twice."""
@@ -113,7 +113,7 @@ class ZoomTells:
         }
         link = person.carer if person.link_of is None else person.link_of
         if link is not None and stay.by_link:
-            seen["registrant_id"] = f"r{link}"
+            seen["registrant_id"] = f"r{link + 1}"
         return seen
 
     def _wait(self, person: Person, second: int, stay: Stay | None) -> None:
@@ -264,10 +264,11 @@ class ZoomTells:
                         told[name] = told.get(name, 0) + edges[n + 1] - edges[n]
             details = {"start_time": zulu(instant(begin)), "end_time": zulu(instant(end))}
             uuid = uuid_of(number)
-            self.hearing.events += instance_events(details, series_ref=SERIES, uuid=uuid)
-            self.hearing.events += participant_events(
+            self.hearing.recorded += instance_events(details, series_ref=SERIES, uuid=uuid)
+            self.hearing.recorded += participant_events(
                 rows, series_ref=SERIES, uuid=uuid, host_ref=HOST
             )
+        self.hearing.events += self.hearing.recorded
 
     def _deliver(self) -> None:
         self._luck.shuffle(self._bodies)

@@ -84,6 +84,7 @@ class Room:
         database: Database,
         platform: Platform,
         carers: Mapping[str, tuple[str, ...]] | None = None,
+        organiser_ref: str = HOST,
         **changes: Any,
     ) -> None:
         self.platform = platform
@@ -94,7 +95,7 @@ class Room:
         self._connections: dict[tuple[str, str], str] = {}
         self._seats: dict[tuple[str, str], str] = {}
         self.carers = self._invite(carers or {"H1": ("Maya Patel",), "H2": ("Tom Becker",)})
-        self._store_cohort(changes)
+        self._store_cohort(organiser_ref, changes)
         self.inbox = Inbox(database)
         self._client = Client(over(self._receivers(), self._flask()))
         self._headers = self._signed_in()
@@ -113,7 +114,7 @@ class Room:
                 )
         return carers
 
-    def _store_cohort(self, changes: Mapping[str, Any]) -> None:
+    def _store_cohort(self, organiser_ref: str, changes: Mapping[str, Any]) -> None:
         cohort = replace(
             make_cohort(
                 platform=self.platform,
@@ -131,7 +132,7 @@ class Room:
                 cohort.id,
                 self.platform,
                 series_ref=SERIES,
-                organiser_ref=HOST,
+                organiser_ref=organiser_ref,
                 join_url="https://teams.microsoft.com/l/meetup-join/x",
             )
             for number, carer in enumerate(cohort.carers, start=1):
@@ -334,6 +335,13 @@ class Room:
 
     # What people see and say
 
+    def deliver(self, told: Mapping[str, Any]) -> None:
+        """A notification as somebody else made it: Zoom's body, or Graph's resource."""
+        if self.platform is Platform.ZOOM:
+            self._send(json.dumps(told, ensure_ascii=False).encode())
+        else:
+            self._notify({**told, "id": hashlib.sha256(repr(told).encode()).hexdigest()})
+
     def close(self) -> None:
         """A person closes the register of week 2 on the evening of that day."""
         self.clock.now = at(600)
@@ -441,16 +449,20 @@ class Room:
             "event_ts": int(at(minute).timestamp() * 1000),
             "payload": {"account_id": "A", "object": about},
         }
-        body = json.dumps(told, ensure_ascii=False).encode()
+        self._send(json.dumps(told, ensure_ascii=False).encode())
+
+    def _send(self, body: bytes) -> None:
         stamp = str(int(self.clock.now.timestamp()))
         answer = self._client.post("/webhooks/zoom", data=body, headers=sign(body, stamp=stamp))
         assert answer.status_code == 204, answer.text
 
     def _teams(self, resource: dict[str, Any], minute: float) -> None:
+        told = {**resource, "eventDateTime": zulu(minute)}
+        self._notify({**told, "id": hashlib.sha256(json.dumps(told).encode()).hexdigest()})
+
+    def _notify(self, told: dict[str, Any]) -> None:
         _, public = _keys()
         now = int(self.clock.now.timestamp())
-        told = {**resource, "eventDateTime": zulu(minute)}
-        told["id"] = hashlib.sha256(json.dumps(told).encode()).hexdigest()
         item = {
             "subscriptionId": "sub-1",
             "clientState": "state-1",
