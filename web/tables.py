@@ -91,11 +91,12 @@ def _remarks(carers: Sequence[dict[str, Any]]) -> list[str]:
     lines: list[str] = []
     for carer in carers:
         for week in carer["weeks"]:
-            if week["verdict"] == "pending" or not week["reasons"]:
+            if week["verdict"] == "pending" or not week["reasons"] + week["flags"]:
                 continue
             told = [r for r in week["reasons"] if not r.startswith("identified")]
             if week["verdict"] == "attended":
                 told = [r for r in told if not r.startswith(ROUTINE)]
+            told += week["flags"]
             if told:
                 lines += _wrap(f"{carer['name']}, week {week['week']}: {'; '.join(told)}")
     return ["", "What stands behind it", *lines] if lines else []

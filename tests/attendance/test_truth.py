@@ -72,13 +72,13 @@ def test_a_verdict_over_http_is_the_truth_or_asks_a_person(
     room.inbox.close()
 
 
-def test_five_hundred_invented_verdicts_hold_none_that_is_wrong() -> None:
+def test_three_hundred_invented_verdicts_hold_none_that_is_wrong() -> None:
     score = Score()
     seed = 40_000_000
-    while score.verdicts.total() < 500:
+    while score.verdicts.total() < 300:
         seed += 1
         run(seed, score)
     assert score.verdicts["wrong"] == 0, score.faults
-    assert score.verdicts["right"] > 200
+    assert score.verdicts["right"] > 120
     # The baselines see the same and are often wrong: the bench can fail.
-    assert all(counts["wrong"] > 50 for counts in score.baselines.values())
+    assert all(counts["wrong"] > 30 for counts in score.baselines.values())
