@@ -1,27 +1,23 @@
 """Camera and microphone: observations of many kinds to on, off and unknown over time.
 
-Missing observations are never "off". A sample covers its span; a state holds until the next one.
-The platform's record tells of switching, so its first tells the opposite of what was before. Where
-two sources tell of the same time, the stronger one counts (`PRECEDENCE`) and the other fills its
-gaps; that they disagree is said. A camera is on when it is on at any device, and off only when
-every device that was present is known off.
+Missing observations are never "off". Where two sources tell of the same time, the stronger one
+counts (`PRECEDENCE`) and the other fills its gaps; that they disagree is said. A camera is on when
+it is on at any device, and off only when every device that was present is known off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from course.connections import SAMPLE, Connection
+from course.connections import Connection
 from course.intervals import Span, intersect, minutes, subtract, total, union
 from course.model import EventKind, Level, ParticipantEvent, Source
+from course.observations import OFF_LEVELS, ON_LEVELS, known
 
-GAP = timedelta(seconds=90)  # samples come every minute, and not to the second
 DISAGREE = timedelta(minutes=2)  # below that, two sources only differ in their clocks
 ON_SHARE, OFF_SHARE = 0.9, 0.1
-_ON = (Level.ON, Level.SENDING)
-_OFF = (Level.OFF, Level.NOT_SENDING)
 
 # From the strongest: what the client itself noted, what was seen live, what was sampled minute by
 # minute, what a person ticked.
@@ -130,8 +126,8 @@ def judge_camera(
         level = max(ticks, key=lambda e: (e.received_at or e.occurred_at, e.key)).level
         partly = level is Level.PARTLY
         spans = union(present)
-        if level in (*_ON, *_OFF) and spans:
-            on = level in _ON
+        if level in (*ON_LEVELS, *OFF_LEVELS) and spans:
+            on = level in ON_LEVELS
             tellings.append(
                 Telling(source=Source.FACILITATOR, on=spans if on else (), off=() if on else spans)
             )
@@ -205,10 +201,10 @@ def _told_by(
         return None
     for device in devices:
         stay = _stay(device, present)
-        known = _known(device, source, stay)
+        told = known(device, source, stay)
         if device.by_phone:  # a camera is not possible there: known off, whoever tells of it
-            known = (), stay, ()
-        d_on, d_off, d_vague = known
+            told = (), stay, ()
+        d_on, d_off, d_vague = told
         on += d_on
         off += d_off
         vague += d_vague
@@ -237,7 +233,7 @@ def judge_microphone(
     if ticks:
         said = max(ticks, key=lambda e: (e.received_at or e.occurred_at, e.key)).level
         if said is not None:
-            return "absent" if said in _OFF and not levels else "connected"
+            return "absent" if said in OFF_LEVELS and not levels else "connected"
     return "absent" if levels else "unknown"
 
 
@@ -250,69 +246,3 @@ def _stay(connection: Connection, present: Sequence[Span]) -> tuple[Span, ...]:
     if connection.orphan_left_at is not None:  # its join was lost: from its first sign on
         spans.append((connection.events[0].occurred_at, connection.orphan_left_at))
     return intersect(spans, present)
-
-
-Known = tuple[tuple[Span, ...], tuple[Span, ...], tuple[Span, ...]]
-
-
-def _known(connection: Connection, source: Source, stay: Sequence[Span]) -> Known:
-    """When one device is known to be on and off by one source; and the vague part of on."""
-    told = [
-        e
-        for e in connection.media
-        if e.kind is EventKind.CAMERA and e.source is source and e.level in (*_ON, *_OFF, None)
-    ]
-    exact_on, exact_off = _changes([e for e in told if e.until_at is None], stay)
-    sample_on, sample_off, vague = _samples([e for e in told if e.until_at is not None])
-    exact = [*exact_on, *exact_off]
-    on = [*exact_on, *subtract(sample_on, exact)]
-    off = [*exact_off, *subtract(sample_off, [*exact, *sample_on])]
-    vague = list(subtract(vague, exact))
-    if connection.open_from is not None and stay:
-        # No leave was told: the device may have been gone since its last sign.
-        vague.append((connection.last_seen_at, max(stay[-1][1], connection.last_seen_at)))
-    return intersect(on, stay), intersect(off, stay), intersect(vague, stay)
-
-
-def _changes(
-    changes: Sequence[ParticipantEvent], stay: Sequence[Span]
-) -> tuple[list[Span], list[Span]]:
-    if not changes or not stay:
-        return [], []
-    first, last = stay[0][0], stay[-1][1]
-    ordered = sorted(changes, key=lambda e: (e.occurred_at, e.level or "", e.key))
-    states: list[tuple[datetime, bool | None]] = [
-        (e.occurred_at, None if e.level is None else e.level in _ON) for e in ordered
-    ]
-    if ordered[0].source is Source.PLATFORM_RECORD and states[0][1] is not None:
-        # The record tells of switching: what is switched on was off. The others tell what is.
-        states.insert(0, (min(first, states[0][0]), not states[0][1]))
-    on: list[Span] = []
-    off: list[Span] = []
-    for number, (at, is_on) in enumerate(states):
-        until = states[number + 1][0] if number + 1 < len(states) else max(last, at)
-        if is_on is not None:  # None: from here on nobody knows
-            (on if is_on else off).append((at, until))
-    return list(union(on)), list(union(off))
-
-
-def _samples(samples: Sequence[ParticipantEvent]) -> tuple[list[Span], list[Span], list[Span]]:
-    """On, off, and what of "on" is vague: the minutes at both ends of a stretch, and gaps in it."""
-    on: list[Span] = []
-    off: list[Span] = []
-    vague: list[Span] = []
-    ordered = sorted(samples, key=lambda e: (e.occurred_at, e.key))
-    for number, sample in enumerate(ordered):
-        is_on = sample.level in _ON
-        until = sample.until_at or sample.occurred_at
-        (on if is_on else off).append((sample.occurred_at, until))
-        if number + 1 < len(ordered):
-            following = ordered[number + 1]
-            bridged = until < following.occurred_at <= until + GAP
-            if bridged and (following.level in _ON) is is_on:
-                (on if is_on else off).append((until, following.occurred_at))
-                if is_on:
-                    vague.append((until, following.occurred_at))
-    for begin, end in union(on):  # a minute "with video" may have had but a second of it
-        vague += [(begin, min(begin + SAMPLE, end)), (max(end - SAMPLE, begin), end)]
-    return list(union(on)), list(union(off)), list(union(vague))

@@ -13,12 +13,14 @@ from course.store.database import Database
 from web.access import open_door
 from web.attention import add_attention
 from web.changes import ChangeOffice, add_changes
+from web.cohort_rule import add_rule
 from web.cohort_view import CohortView, Settling
 from web.cohorts import CohortOffice, add_cohorts
 from web.operations import Operations
 from web.registers import add_registers
 from web.report_view import ReportView
 from web.statements import add_statements
+from web.ticks import add_ticks
 from web.timetable import add_timetable
 
 VERSION = "1.0.0"
@@ -55,6 +57,8 @@ def create_api(
     reports = ReportView(database, clock)
     add_registers(api, reports, close_register=close_register)
     add_statements(api, reports)
+    add_ticks(api, reports)
+    add_rule(api, reports)
     add_attention(api)
 
     @root.get("/openapi.json")

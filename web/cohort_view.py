@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Response, jsonify, request
 
-from course.model import Cohort, CohortState
+from course.model import Cohort, CohortState, Session
 from course.programme import COURSE
 from course.store import cohorts, mail
 from course.store.cohorts import Enrolment
@@ -30,6 +30,16 @@ def known_cohort(database: Database, caller: Caller, cohort_id: str) -> Cohort:
     if found is None:
         raise Problem(404, "No such cohort", "GET /api/v1/cohorts lists yours.")
     return found
+
+
+def known_week(cohort: Cohort, week: int, carer_id: str | None) -> Session:
+    """The session, if week and carer are this cohort's."""
+    session = cohort.session(week)
+    if session is None:
+        raise Problem(404, "No such week", f"This course has weeks 1 to {len(cohort.sessions)}.")
+    if carer_id is not None and all(carer.id != carer_id for carer in cohort.carers):
+        raise Problem(404, "No such carer", "GET the cohort to see its carers and their ids.")
+    return session
 
 
 def cohort_json(

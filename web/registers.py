@@ -14,13 +14,12 @@ from course.store import access, evidence, notifications, revisions
 from integration.provider import ProviderError
 from web.access import Caller
 from web.certificate import certificate_pdf
-from web.cohort_view import known_cohort
+from web.cohort_view import known_cohort, known_week
 from web.exports import csv_text
 from web.operations import Operations
 from web.problems import Problem
 from web.report_view import ReportView
 from web.schemas import EvidenceOut, OneCarer, ReportOut, VersionsOut
-from web.statements import known_week
 
 _ALL, _STAFF = ("admin", "facilitator", "viewer"), ("admin", "facilitator")
 

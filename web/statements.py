@@ -1,42 +1,28 @@
-"""What facilitators say about attendance: corrections, identities, shared devices, ticks, rules.
+"""What facilitators say about attendance: corrections, identities, shared devices.
 
 Each answer is the report with `changed`: the verdicts that are others now.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
-from datetime import timedelta
-
 from flask import Response, jsonify
 
 from course.model import (
     Cohort,
-    CorrectionKind,
-    EventKind,
-    Level,
-    ParticipantEvent,
-    Session,
-    Source,
     Verdict,
 )
-from course.reports import build_report
-from course.store import evidence, statements
+from course.store import statements
 from course.store.database import Connection
-from course.store.rules import change_rule
 from web.access import Caller
-from web.cohort_view import known_cohort
+from web.cohort_view import known_cohort, known_week
 from web.operations import Operations
 from web.problems import Problem
-from web.report_view import ReportView, changed_json
+from web.report_view import ReportView
 from web.schemas import (
     ChangedOut,
     CorrectionIn,
     IdentityIn,
-    RuleIn,
     SharedDeviceIn,
-    TickIn,
     WeekOut,
 )
 
@@ -44,19 +30,6 @@ _STAFF = ("admin", "facilitator")
 _VERDICT = "/cohorts/<cohort_id>/sessions/<int:week>/verdicts/<carer_id>"
 _PARTICIPANT = "/cohorts/<cohort_id>/sessions/<int:week>/participants/<ref>"
 _SHARED = "/cohorts/<cohort_id>/sessions/<int:week>/shared-devices/<carer_id>"
-_TICK = "/cohorts/<cohort_id>/sessions/<int:week>/ticks/<carer_id>"
-_CAMERA = {"on": Level.ON, "off": Level.OFF, "partly": Level.PARTLY}
-_MICROPHONE = {"connected": Level.ON, "absent": Level.OFF}
-
-
-def known_week(cohort: Cohort, week: int, carer_id: str | None) -> Session:
-    """The session, if week and carer are this cohort's."""
-    session = cohort.session(week)
-    if session is None:
-        raise Problem(404, "No such week", f"This course has weeks 1 to {len(cohort.sessions)}.")
-    if carer_id is not None and all(carer.id != carer_id for carer in cohort.carers):
-        raise Problem(404, "No such carer", "GET the cohort to see its carers and their ids.")
-    return session
 
 
 def add_statements(api: Operations, view: ReportView) -> None:
@@ -64,9 +37,7 @@ def add_statements(api: Operations, view: ReportView) -> None:
     _add_corrections(api, view)
     _add_identities(api, view)
     _add_shared_devices(api, view)
-    _add_ticks(api, view)
     _add_messages(api, view)
-    _add_rule(api, view)
 
 
 def _add_corrections(api: Operations, view: ReportView) -> None:
@@ -266,76 +237,6 @@ def _add_shared_devices(api: Operations, view: ReportView) -> None:
         )
 
 
-def _add_ticks(api: Operations, view: ReportView) -> None:
-    @api.add(
-        "PUT",
-        _TICK,
-        summary="Tick what a facilitator saw of a carer's camera and microphone in a session",
-        roles=_STAFF,
-        body=TickIn,
-        answers={200: ChangedOut},
-    )
-    def tick(caller: Caller, cohort_id: str, week: int, carer_id: str, body: TickIn) -> Response:
-        cohort = known_cohort(api.database, caller, cohort_id)
-        session = known_week(cohort, week, carer_id)
-        now = api.clock()
-        if now < session.starts_at and not any(
-            r.session.week == week and r.held_from for r in view.built(cohort).registers
-        ):
-            raise Problem(409, "Not yet", "This session has not begun; tick what you see then.")
-        said = {
-            EventKind.CAMERA: ("camera", _CAMERA.get(body.camera or "")),
-            EventKind.MICROPHONE: ("microphone", _MICROPHONE.get(body.microphone or "")),
-        }
-
-        def write(connection: Connection) -> None:
-            evidence.save_events(
-                connection,
-                [
-                    _ticked(cohort, session, carer_id, kind, level, caller, api)
-                    for kind, (name, level) in said.items()
-                    if name in body.model_fields_set
-                ],
-            )
-
-        return jsonify(
-            view.changed(
-                caller,
-                cohort,
-                action="media.tick",
-                subject=f"{week}/{carer_id}",
-                write=write,
-                detail={"camera": body.camera, "microphone": body.microphone},
-            )
-        )
-
-
-def _ticked(
-    cohort: Cohort,
-    session: Session,
-    carer_id: str,
-    kind: EventKind,
-    level: Level | None,
-    caller: Caller,
-    api: Operations,
-) -> ParticipantEvent:
-    """A tick speaks for the whole session; the last one counts."""
-    now = api.clock()
-    told = f"{session.week}\n{carer_id}\n{kind}\n{level}\n{now.isoformat()}"
-    return ParticipantEvent(
-        key=f"tick:{hashlib.sha256(told.encode()).hexdigest()[:32]}",
-        platform=cohort.platform,
-        kind=kind,
-        occurred_at=session.starts_at,
-        until_at=session.ends_at,
-        source=Source.FACILITATOR,
-        carer_id=carer_id,
-        level=level,
-        told_as=f"ticked by {caller.name}",
-        received_at=now,
-    )
-
-
 def _add_messages(api: Operations, view: ReportView) -> None:
     @api.add(
         "POST",
@@ -355,55 +256,4 @@ def _add_messages(api: Operations, view: ReportView) -> None:
 
         return jsonify(
             view.changed(caller, cohort, action="message.settle", subject=str(message), write=write)
-        )
-
-
-def _add_rule(api: Operations, view: ReportView) -> None:
-    @api.add(
-        "PATCH",
-        "/cohorts/<cohort_id>/rule",
-        summary="Change this cohort's rule; every session is judged again, and told what changed",
-        roles=_STAFF,
-        body=RuleIn,
-        answers={200: ChangedOut},
-    )
-    def change(caller: Caller, cohort_id: str, body: RuleIn) -> Response:
-        cohort = known_cohort(api.database, caller, cohort_id)
-        rule = cohort.rule
-        wanted = {
-            name: getattr(body, name)
-            for name in ("presence", "camera", "microphone", "household")
-            if getattr(body, name) is not None
-        }
-        if body.late_after_minutes is not None:
-            wanted["late_after"] = timedelta(minutes=body.late_after_minutes)
-        if body.satisfied_by is not None:
-            wanted["satisfied_by"] = frozenset(CorrectionKind(kind) for kind in body.satisfied_by)
-        rule = replace(rule, **wanted)
-        if body.preview:
-            before = view.built(cohort)
-            with api.database.read() as connection:
-                found = evidence.read_evidence(connection, cohort)
-            after = build_report(replace(cohort, rule=rule), found, now=api.clock())
-            return jsonify({**view.shown(cohort), "changed": changed_json(before, after)})
-
-        def write(connection: Connection) -> None:
-            change_rule(
-                connection,
-                cohort,
-                rule,
-                reason=body.reason,
-                made_by=caller.name,
-                now=api.clock(),
-            )
-
-        return jsonify(
-            view.changed(
-                caller,
-                cohort,
-                action="rule.change",
-                subject="rule",
-                write=write,
-                detail={"reason": body.reason},
-            )
         )

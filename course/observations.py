@@ -1,0 +1,86 @@
+"""One device's camera by one source: from switches and samples to when it is known on and off.
+
+A state holds until the next one; the platform's record tells of switching, so its first tells the
+opposite of what was before. A sample covers its minute; a minute "with video" may have had but a
+second of it, so both ends of a stretch are vague.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from course.connections import SAMPLE, Connection
+from course.intervals import Span, intersect, subtract, union
+from course.model import EventKind, Level, ParticipantEvent, Source
+
+GAP = timedelta(seconds=90)  # samples come every minute, and not to the second
+ON_LEVELS = (Level.ON, Level.SENDING)
+OFF_LEVELS = (Level.OFF, Level.NOT_SENDING)
+
+Known = tuple[tuple[Span, ...], tuple[Span, ...], tuple[Span, ...]]
+
+
+def known(connection: Connection, source: Source, stay: Sequence[Span]) -> Known:
+    """When one device is known to be on and off by one source; and the vague part of on."""
+    told = [
+        e
+        for e in connection.media
+        if e.kind is EventKind.CAMERA
+        and e.source is source
+        and e.level in (*ON_LEVELS, *OFF_LEVELS, None)
+    ]
+    exact_on, exact_off = _changes([e for e in told if e.until_at is None], stay)
+    sample_on, sample_off, vague = _samples([e for e in told if e.until_at is not None])
+    exact = [*exact_on, *exact_off]
+    on = [*exact_on, *subtract(sample_on, exact)]
+    off = [*exact_off, *subtract(sample_off, [*exact, *sample_on])]
+    vague = list(subtract(vague, exact))
+    if connection.open_from is not None and stay:
+        # No leave was told: the device may have been gone since its last sign.
+        vague.append((connection.last_seen_at, max(stay[-1][1], connection.last_seen_at)))
+    return intersect(on, stay), intersect(off, stay), intersect(vague, stay)
+
+
+def _changes(
+    changes: Sequence[ParticipantEvent], stay: Sequence[Span]
+) -> tuple[list[Span], list[Span]]:
+    if not changes or not stay:
+        return [], []
+    first, last = stay[0][0], stay[-1][1]
+    ordered = sorted(changes, key=lambda e: (e.occurred_at, e.level or "", e.key))
+    states: list[tuple[datetime, bool | None]] = [
+        (e.occurred_at, None if e.level is None else e.level in ON_LEVELS) for e in ordered
+    ]
+    if ordered[0].source is Source.PLATFORM_RECORD and states[0][1] is not None:
+        # The record tells of switching: what is switched on was off. The others tell what is.
+        states.insert(0, (min(first, states[0][0]), not states[0][1]))
+    on: list[Span] = []
+    off: list[Span] = []
+    for number, (at, is_on) in enumerate(states):
+        until = states[number + 1][0] if number + 1 < len(states) else max(last, at)
+        if is_on is not None:  # None: from here on nobody knows
+            (on if is_on else off).append((at, until))
+    return list(union(on)), list(union(off))
+
+
+def _samples(samples: Sequence[ParticipantEvent]) -> tuple[list[Span], list[Span], list[Span]]:
+    """On, off, and what of "on" is vague: the minutes at both ends of a stretch, and gaps in it."""
+    on: list[Span] = []
+    off: list[Span] = []
+    vague: list[Span] = []
+    ordered = sorted(samples, key=lambda e: (e.occurred_at, e.key))
+    for number, sample in enumerate(ordered):
+        is_on = sample.level in ON_LEVELS
+        until = sample.until_at or sample.occurred_at
+        (on if is_on else off).append((sample.occurred_at, until))
+        if number + 1 < len(ordered):
+            following = ordered[number + 1]
+            bridged = until < following.occurred_at <= until + GAP
+            if bridged and (following.level in ON_LEVELS) is is_on:
+                (on if is_on else off).append((until, following.occurred_at))
+                if is_on:
+                    vague.append((until, following.occurred_at))
+    for begin, end in union(on):  # a minute "with video" may have had but a second of it
+        vague += [(begin, min(begin + SAMPLE, end)), (max(end - SAMPLE, begin), end)]
+    return list(union(on)), list(union(off)), list(union(vague))
