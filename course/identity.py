@@ -34,7 +34,8 @@ from course.model import (
 JOIN_PAGE_BEFORE = timedelta(minutes=10)
 JOIN_PAGE_AFTER = timedelta(minutes=2)
 DROPPED_FOR = timedelta(minutes=1)
-LEAST_SCORE, ALIKE = 0.6, 0.75
+LEAST_SCORE = 0.6
+ALIKE = 70  # percent, of two words
 NICKNAME_SCORE = 0.9
 MOST_SUGGESTIONS = 3
 
@@ -220,11 +221,7 @@ class Roster:
         """
         carer = self.carers[carer_id]
         names = list(dict.fromkeys(name for c in connections for name in c.names))
-        found = [_compare(name, carer) for name in names]
-        if any(
-            f and (f.score >= ALIKE or " " not in normalise(n))
-            for f, n in zip(found, names, strict=True)
-        ):
+        if any(_alike(name, carer.name) for name in names):
             return ()
         return tuple(n for n in names if _FULL_NAME.fullmatch(normalise(n)))
 
@@ -255,6 +252,14 @@ def _nickname(ours: str, theirs: str) -> bool:
         return False
     known = _nicknames()
     return first[0] in known.nicknames_of(second[0]) or second[0] in known.nicknames_of(first[0])
+
+
+def _alike(shown: str, name: str) -> bool:
+    """Whether somebody may be shown so: every word that is shown resembles one of the name."""
+    ours, theirs = normalise(name).split(), normalise(shown).split()
+    return _nickname(normalise(name), normalise(shown)) or all(
+        any(fuzz.ratio(word, own) >= ALIKE for own in ours) for word in theirs
+    )
 
 
 def _compare(name: str, carer: Carer) -> Suggestion | None:
