@@ -148,7 +148,7 @@ def invent(luck: random.Random, platform: Platform) -> World:
     opens = luck.randint(-900, 0) if luck.random() < 0.95 else luck.randint(60, 1200)
     closes = length + luck.randint(-120, 2400) if luck.random() < 0.9 else int(length * 0.75)
     instances = [(opens, closes)]
-    if luck.random() < 0.04:
+    if luck.random() < 0.04 and opens < 0:
         cut = luck.randint(length // 4, length // 2)
         instances = [(opens, cut), (cut + luck.randint(30, 400), closes)]
     world = World(
