@@ -140,7 +140,7 @@ class Judge:
             m for m in self._evidence.messages if (m.week, m.carer_id) == (session.week, carer.id)
         )
         reasons = [
-            f"told us beforehand that they could not come: {m.text}"
+            "told us beforehand that they could not come"
             for m in said
             if m.kind is MessageKind.ABSENCE
         ]

@@ -99,12 +99,14 @@ def _closed_by(connection: Connection, recorded: Sequence[Connection]) -> Connec
     if connection.is_record or joined is None:
         return connection
     seats = {e.seat_ref for e in connection.events if e.seat_ref}
-    same = [
-        row
-        for row in recorded
-        if (seats & {e.seat_ref for e in row.events})
-        or (not seats and abs(row.began_at - joined) <= SAME_JOIN)
-    ]
+    same = [row for row in recorded if seats & {e.seat_ref for e in row.events}]
+    if not seats:  # a platform without seats: the only row that began then under the same name
+        same = [
+            row
+            for row in recorded
+            if abs(row.began_at - joined) <= SAME_JOIN and set(row.names) & set(connection.names)
+        ]
+        same = same if len(same) == 1 else []
     ends = [end for row in same for _, end in row.spans]
     if not ends:
         return connection

@@ -36,6 +36,7 @@ from web.own_weeks import OwnWeeks
 
 ALIVE_AFTER = timedelta(days=14)
 EARLY = timedelta(minutes=15)
+RUSH_BEFORE = timedelta(hours=1)
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "
     "media-src 'self' blob: mediastream:; form-action 'self' https: {own}; "
@@ -91,6 +92,11 @@ def create_join_page(
         with database.write() as connection:
             evidence.save_events(connection, [event])
 
+    def asks_for_weeks(session: Session | None, now: datetime) -> bool:
+        if request.method == "GET" and {"weeks", "sent"} & set(request.args):
+            return True
+        return session is None or now < session.starts_at - RUSH_BEFORE
+
     def page(name: str, code: int = 200, **values: object) -> Response:
         answer = Response(
             render_template(name, notice=notice, **values), code, mimetype="text/html"
@@ -123,7 +129,8 @@ def create_join_page(
             link_ready=enrolment.platform_join_url is not None,
             platform=cohort.platform.value.capitalize(),
             bot=has_bot and cohort.platform is Platform.TEAMS,
-            weeks=own.of(cohort, enrolment.carer),
+            # Judging weeks takes time that nobody has when the whole country joins at ten.
+            weeks=own.of(cohort, enrolment.carer) if asks_for_weeks(session, now) else None,
             address=f"/join/{token}",
             sent=request.args.get("sent") == "1",
         )

@@ -44,7 +44,12 @@ def add_registers(
         answers={200: ReportOut},
     )
     def attendance(caller: Caller, cohort_id: str) -> Response:
-        return jsonify(view.shown(known_cohort(database, caller, cohort_id)))
+        report = view.shown(known_cohort(database, caller, cohort_id))
+        if not caller.sees_addresses:  # what families wrote is for those who look after them
+            for carer in report["carers"]:
+                for week in carer["weeks"]:
+                    week["messages"] = []
+        return jsonify(report)
 
     @api.add(
         "GET",

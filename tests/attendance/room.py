@@ -98,7 +98,7 @@ class Room:
         self._store_cohort(organiser_ref, changes)
         self.inbox = Inbox(database)
         self._client = Client(over(self._receivers(), self._flask()))
-        self._headers = self._signed_in()
+        self.sign_in("admin")
 
     def _invite(self, households: Mapping[str, tuple[str, ...]]) -> dict[str, Carer]:
         carers: dict[str, Carer] = {}
@@ -211,7 +211,8 @@ class Room:
         )
         return app
 
-    def _signed_in(self) -> dict[str, str]:
+    def sign_in(self, role: str) -> None:
+        """From now on the calls are made in that role."""
         made = secrets.token_urlsafe(16)
         with self.database.write() as connection:
             access.insert_token(
@@ -219,12 +220,12 @@ class Room:
                 token_id=secrets.token_hex(4),
                 token=made,
                 name="Ann",
-                role="admin",
-                cohort_ids=(),
+                role=role,
+                cohort_ids=(self.cohort_id,),
                 now=FIRST,
                 expires_at=FIRST + timedelta(days=300),
             )
-        return {"Authorization": f"Bearer {made}"}
+        self._headers = {"Authorization": f"Bearer {made}"}
 
     # What happens
 

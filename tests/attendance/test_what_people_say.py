@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -83,8 +84,10 @@ def test_an_absence_announced_reaches_the_facilitators_and_decides_nothing(
     (item,) = [i for i in room.attention() if i["kind"] == "absence"]
     assert (item["week"], item["carer"]) == (2, "carer-1")
     assert item["says"] == "says that they cannot come: we are away"
-    assert "we are away" in room.page(MAYA).text
-    assert any("could not come: we are away" in r for r in room.week(MAYA)["reasons"])
+    assert "we are away" in room.page(MAYA, "?sent=1").text
+    week = room.week(MAYA)
+    assert "told us beforehand that they could not come" in week["reasons"]
+    assert [m["text"] for m in week["messages"]] == ["we are away"]
     room.call("POST", f"/messages/{item['message']}/settle")
     room.call("POST", "/messages/999/settle", code=404)
     assert [i for i in room.attention() if i["kind"] == "absence"] == []
@@ -196,3 +199,23 @@ def test_an_exception_counts_as_the_cohorts_rule_says_and_is_shown_as_what_it_is
     )
     assert standing() == "on_track"
     assert room.clock.now - at(600) < timedelta(days=1)
+
+
+def test_in_the_rush_before_a_session_the_page_leaves_the_weeks_for_a_second_look(
+    make_zoom: MakeRoom,
+) -> None:
+    room = make_zoom()
+    room.clock.now = at(-30)
+    assert "Your weeks so far" in room.page(MAYA).text
+    assert "still to come" not in room.page(MAYA).text
+    assert "still to come" in room.page(MAYA, "?weeks=1").text
+    room.clock.now = at(-90)
+    assert "still to come" in room.page(MAYA).text
+
+
+def test_what_families_wrote_is_not_for_viewers(make_zoom: MakeRoom) -> None:
+    room = make_zoom()
+    room.page(MAYA, "/weeks/2/absence", text="an operation")
+    assert "an operation" in json.dumps(room.report())
+    room.sign_in("viewer")
+    assert "an operation" not in json.dumps(room.report())
