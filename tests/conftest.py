@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,10 +40,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items += quick
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """An empty, migrated SQLite database with a key of its own."""
-    made = Database(f"sqlite:///{tmp_path / 'circle.sqlite'}", Cipher([os.urandom(32)]))
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty, migrated SQLite database: made once, copied for each test."""
+    path = tmp_path_factory.mktemp("migrated") / "circle.sqlite"
+    made = Database(f"sqlite:///{path}", Cipher([os.urandom(32)]))
     made.migrate()
+    made.close()
+    return path
+
+
+@pytest.fixture
+def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
+    """An empty, migrated SQLite database with a key of its own."""
+    path = tmp_path / "circle.sqlite"
+    shutil.copy(migrated, path)
+    made = Database(f"sqlite:///{path}", Cipher([os.urandom(32)]))
     yield made
     made.close()
