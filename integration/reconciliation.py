@@ -24,6 +24,7 @@ from integration.provider import MeetingProvider, PlatformRecord, ProviderError,
 # How long after a session's end its record is asked for again; it may come a day later.
 TRIES = tuple(timedelta(minutes=m) for m in (5, 10, 20, 40, 120, 360, 720, 1440, 2160, 2880))
 
+FIRST_LOOK = timedelta(hours=1)
 LOOK_TWICE = timedelta(minutes=2)  # a commit may be seen a little after its time
 AFTER_TROUBLE = timedelta(minutes=15)
 MISSED_FOR = timedelta(days=3)  # a service that was down for a weekend still makes its last try
@@ -96,10 +97,10 @@ class Reconciliation:
     def note_late_evidence(self) -> int:
         """Make new versions of closed registers about which notifications came since the last look.
 
-        The first look after a start reaches back two days: making a version twice is impossible.
+        The first look after a start reaches back an hour: making a version twice is impossible.
         """
         now = self._clock()
-        since = self._looked_at - LOOK_TWICE if self._looked_at else now - TRIES[-1]
+        since = now - FIRST_LOOK if self._looked_at is None else self._looked_at - LOOK_TWICE
         with self._database.read() as connection:
             found = revisions.late_evidence(connection, since=since, until=now)
         revised = 0

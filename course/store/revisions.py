@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from course.instances import window_of
+from course.instances import WINDOW_AFTER, WINDOW_BEFORE
 from course.model import Cohort, EventKind
 from course.reports import build_report, verdicts_json
 from course.store import access, cohorts, tables
@@ -145,9 +145,14 @@ def revise(
 def late_evidence(
     connection: Connection, *, since: datetime, until: datetime
 ) -> list[tuple[Cohort, list[int]]]:
-    """The closed registers about which facts have come in that span."""
+    """The closed registers about which facts have come in that span.
+
+    Looked for every minute, also while the whole country joins: cohorts are read, and judged, only
+    where a fact belongs to a session whose register is closed.
+    """
     event, series = tables.participant_event, tables.series
-    came = connection.execute(
+    came: dict[str, list[datetime]] = {}
+    for cohort_id, at in connection.execute(
         select(series.c.cohort_id, event.c.occurred_at)
         .join(
             series,
@@ -157,26 +162,32 @@ def late_evidence(
             event.c.received_at > since,
             event.c.received_at <= until,
             event.c.kind != EventKind.SEEN.value,
-            series.c.cohort_id.in_(
-                select(tables.register.c.cohort_id).where(
-                    tables.register.c.closed_at.is_not(None),
-                    tables.register.c.closed_at <= event.c.received_at,
-                )
-            ),
         )
         .distinct()
-    ).all()
-    found = []
-    for cohort_id in sorted({row[0] for row in came}):
-        cohort = cohorts.read_cohort(connection, cohort_id)
-        if cohort is None:
-            continue
-        instants = [row[1] for row in came if row[0] == cohort_id]
-        weeks = [
-            session.week
-            for session in cohort.sessions
-            if any(window_of(session)[0] <= at <= window_of(session)[1] for at in instants)
-        ]
-        if weeks:
-            found.append((cohort, weeks))
-    return found
+    ):
+        came.setdefault(cohort_id, []).append(at)
+    if not came:
+        return []
+    instants = [at for told in came.values() for at in told]
+    late: dict[str, list[int]] = {}
+    session, register = tables.session, tables.register
+    for cohort_id, week, starts_at, ends_at in connection.execute(
+        select(session.c.cohort_id, session.c.week, session.c.starts_at, session.c.ends_at)
+        .join(
+            register,
+            (register.c.cohort_id == session.c.cohort_id) & (register.c.week == session.c.week),
+        )
+        .where(
+            register.c.closed_at.is_not(None),
+            session.c.ends_at >= min(instants) - WINDOW_AFTER,
+            session.c.starts_at <= max(instants) + WINDOW_BEFORE,
+        )
+    ):
+        begins, ends = starts_at - WINDOW_BEFORE, ends_at + WINDOW_AFTER
+        if any(begins <= at <= ends for at in came.get(cohort_id, ())):
+            late.setdefault(cohort_id, []).append(week)
+    return [
+        (cohort, sorted(weeks))
+        for cohort_id, weeks in sorted(late.items())
+        if (cohort := cohorts.read_cohort(connection, cohort_id)) is not None
+    ]
