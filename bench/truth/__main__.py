@@ -71,7 +71,8 @@ def report(score: Score, *, show: int, seconds: float) -> list[str]:
     ]
     for name, counts in sorted(score.baselines.items()):
         lines.append(
-            f"  {name}: wrong {_share(counts['wrong'], everything)}; a place kept wrongly "
+            f"  {name}: wrong {_share(counts['wrong'], everything)}, about presence alone "
+            f"{counts['wrong about presence'] / max(everything, 1):.1%}; a place kept wrongly "
             f"{counts['a place kept wrongly']:,}, lost wrongly {counts['a place lost wrongly']:,}"
         )
     lines += [

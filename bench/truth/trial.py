@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from bench.truth import teams_tells, zoom_tells
 from bench.truth.hearing import STARTS, Hearing
-from bench.truth.world import Person, World, invent
+from bench.truth.world import Person, World, invent, judge
 from bench.truth.world import Platform as Where
 from course.identity import normalise
 from course.model import (
@@ -272,6 +272,9 @@ def _compare_camera(
 
 def _compare_baselines(hearing: Hearing, person: Person, truth: str, score: Score) -> None:
     world = hearing.world
+    present = world.present(person).bit_count()
+    # The baselines know nothing of cameras: what they say of presence alone is counted apart.
+    presence = judge(held=world.held.bit_count(), present=present, camera=present, microphone=True)
     joined = person.carer in hearing.first_join_told
     seconds = hearing.told_names.get(person.name, 0.0)
     summed = "attended" if seconds >= 0.8 * world.length else "partial" if seconds else "absent"
@@ -281,6 +284,7 @@ def _compare_baselines(hearing: Hearing, person: Person, truth: str, score: Scor
     ):
         counts = score.baselines.setdefault(name, Counter())
         counts["right" if said == truth else "wrong"] += 1
+        counts["wrong about presence"] += said != presence
         if said == "attended" and truth != "attended":
             counts["a place kept wrongly"] += 1
         if said == "absent" and truth == "attended":
