@@ -16,12 +16,27 @@ from tests.postgresql import BINARIES, cluster
 from tests.webhooks import test_inbox as inbox_cases
 
 
+def create(server: str, name: str, template: str) -> None:
+    """A database as a copy of another one."""
+    admin = create_engine(
+        f"{server}/postgres".replace("postgresql:", "postgresql+psycopg:"),
+        isolation_level="AUTOCOMMIT",
+    )
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    admin.dispose()
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """A cluster for all cases."""
+    """A cluster for all cases, with an empty, migrated database."""
     if not BINARIES:
         pytest.skip("PostgreSQL is not installed; its tests are left out")
     with cluster() as url:
+        create(url, "migrated", "template1")
+        migrated = Database(f"{url}/migrated", Cipher([os.urandom(32)]))
+        migrated.migrate()
+        migrated.close()
         yield url
 
 
@@ -29,20 +44,14 @@ def server() -> Iterator[str]:
 def postgresql(server: str) -> Iterator[Database]:
     """An empty, migrated PostgreSQL database with a key of its own."""
     name = f"t{uuid.uuid4().hex}"
-    admin = create_engine(
-        f"{server}/postgres".replace("postgresql:", "postgresql+psycopg:"),
-        isolation_level="AUTOCOMMIT",
-    )
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.dispose()
+    create(server, name, "migrated")
     database = Database(f"{server}/{name}", Cipher([os.urandom(32)]))
-    database.migrate()
     yield database
     database.close()
 
 
 @pytest.mark.slow
+@pytest.mark.together
 @pytest.mark.parametrize(
     "case",
     [
