@@ -16,6 +16,7 @@ from course.verdicts import Found
 
 Judged = dict[str, CarerWeek]
 JudgeWith = Callable[[Carer, Found], CarerWeek]
+ROUNDED = 0.01  # a share is shown with two places, and 0.7996 is not 0.8
 _SETTLED_AGAINST = (Verdict.ABSENT, Verdict.PARTIAL)
 
 
@@ -90,7 +91,7 @@ def ask_about_strangers(
         if week.verdict not in _SETTLED_AGAINST:
             continue
         # Whoever stayed for long enough needs no second device, unless one bore their own name.
-        stayed = (week.share_present or 0) >= cohort.rule.presence
+        stayed = (week.share_present or 0) >= cohort.rule.presence + ROUNDED
         for world in worlds:
             possible = [
                 pair
