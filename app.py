@@ -232,7 +232,6 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         )
         calls_reader = CallsReader(
             database=database,
-            inbox=inbox,
             audience=teams.client_id,
             signing_keys=bot_keys.current,
         )

@@ -57,8 +57,12 @@ def media_streams() -> None:
         raise click.ClickException(
             "Zoom's media streams need the extra package: pip install 'circle[rtms]'"
         ) from e
+    import structlog
+
+    from course.store.database import STORAGE_TROUBLE
     from integration.media_streams import MediaStreams
 
+    log = structlog.get_logger(__name__)
     settings = read_settings()
     if settings.zoom is None:
         raise click.ClickException("Zoom is not configured; see docs/connect-zoom.md.")
@@ -77,5 +81,8 @@ def media_streams() -> None:
         signal.signal(number, lambda *_: over.set())
     click.echo("Waiting for media streams; Ctrl-C ends it.")
     while not over.wait(LOOK_EVERY):
-        streams.look()
+        try:
+            streams.look()
+        except STORAGE_TROUBLE:
+            log.exception("streams_not_stored")  # what was heard waits for the next look
     streams.close()

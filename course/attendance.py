@@ -6,7 +6,7 @@ a value throughout: what the evidence cannot decide is `undetermined` and asks a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -32,6 +32,7 @@ from course.model import (
     Unmatched,
 )
 from course.presence import Held, find_held
+from course.record_rows import settle_rows
 from course.verdicts import Found, Sheet
 
 OVER_AFTER = timedelta(minutes=30)  # a session nobody has ended is taken to be over by then
@@ -117,12 +118,14 @@ class Judge:
 
     def _identified(
         self, instances: Sequence[Instance]
-    ) -> Iterator[tuple[Instance, Connection, Identity]]:
+    ) -> list[tuple[Instance, Connection, Identity]]:
         before: list[Connection] = []
+        found: list[tuple[Instance, Connection, Identity]] = []
         pairs = [(i, c) for i in instances for c in i.connections]
         for instance, connection in sorted(pairs, key=lambda pair: (pair[1].began_at, pair[1].ref)):
-            yield instance, connection, self._roster.identify(connection, before)
+            found.append((instance, connection, self._roster.identify(connection, before)))
             before.append(connection)
+        return settle_rows(found)
 
     def _ticks(self, session: Session) -> dict[str, list[ParticipantEvent]]:
         """What facilitators ticked, and the join page's own check, by carer."""

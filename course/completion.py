@@ -48,23 +48,25 @@ class Standing:
 
 def satisfies(week: CarerWeek, rule: Rule) -> bool:
     """Whether the week counts as done, by attending or by an accepted exception."""
-    if week.correction is not None and week.correction.kind is not CorrectionKind.CORRECTION:
+    if week.correction is not None and excepted(week):
         return week.correction.kind in rule.satisfied_by
     return week.verdict is Verdict.ATTENDED
+
+
+def excepted(week: CarerWeek) -> bool:
+    """Whether a person accepted something in place of attending."""
+    return week.correction is not None and week.correction.kind is not CorrectionKind.CORRECTION
 
 
 def stand(weeks: Sequence[CarerWeek], rule: Rule, *, all_held: bool) -> Standing:
     """Where these weeks lead; `all_held`: no session is still to come."""
     missed, waiting, unknown, to_come = [], [], [], []
     for week in weeks:
-        excepted = (
-            week.correction is not None and week.correction.kind is not CorrectionKind.CORRECTION
-        )
         if satisfies(week, rule):
             continue
         if week.verdict is Verdict.PENDING:
             to_come.append(week.week)
-        elif week.verdict is Verdict.ABSENT and not excepted:
+        elif week.verdict is Verdict.ABSENT and not excepted(week):
             missed.append(week.week)
         elif week.verdict is Verdict.UNDETERMINED:
             unknown.append(week.week)
@@ -103,7 +105,7 @@ def household_standings(
             households.setdefault(carer.household, []).append(carer.id)
     for reference, members in sorted(households.items()):
         if cohort.rule.household is HouseholdRule.ANY_CARER:
-            best = [_best([r.weeks[m] for m in members], cohort.rule) for r in registers]
+            best = [best_week([r.weeks[m] for m in members], cohort.rule) for r in registers]
             found[reference] = stand(best, cohort.rule, all_held=_all_held(registers))
             continue
         standings = [carers[member] for member in members]
@@ -113,8 +115,15 @@ def household_standings(
     return found
 
 
-def _best(weeks: Sequence[CarerWeek], rule: Rule) -> CarerWeek:
-    return min(weeks, key=lambda w: (not satisfies(w, rule), _BEST_FIRST.index(w.verdict)))
+def best_week(weeks: Sequence[CarerWeek], rule: Rule) -> CarerWeek:
+    """The week that counts for a household of which any one carer must attend.
+
+    An excused absence is better than a plain one, whoever comes first in the household.
+    """
+    return min(
+        weeks,
+        key=lambda w: (not satisfies(w, rule), _BEST_FIRST.index(w.verdict), not excepted(w)),
+    )
 
 
 def _all_held(registers: Sequence[SessionRegister]) -> bool:

@@ -24,11 +24,12 @@ SAME_JOIN, SAME_LEAVE = timedelta(seconds=30), timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """One device's stay. `spans` are certain; `open_from`: joined then, and no leave was told; at
-    the latest `open_until`, by the record's word or because the instance ended.
+    """One device's stay. `spans` were told from join to leave; `open_from`: joined then, and no
+    leave was told; at the latest `open_until`, by the record's word or because the instance ended.
 
-    `orphan_left_at`: left then, and no join was told. `last_seen_at` is its own last evidence.
-    `is_record`: told by the platform's record, not pushed.
+    `orphan_left_at`: left then, and no join was told before; `orphan_spans`: since an earlier leave
+    until one whose join was not told. `last_seen_at` is its own last evidence. `is_record`: told by
+    the platform's record, not pushed; `undated`: it names them and not when they were there.
     """
 
     ref: str
@@ -39,8 +40,10 @@ class Connection:
     open_from: datetime | None
     open_until: datetime | None
     orphan_left_at: datetime | None
+    orphan_spans: tuple[Span, ...]
     waited: bool
     is_record: bool
+    undated: bool
     events: tuple[ParticipantEvent, ...]
 
     @property
@@ -56,7 +59,17 @@ class Connection:
     @property
     def was_present(self) -> bool:
         """Whether it ever was more than waiting."""
-        return bool(self.spans) or self.open_from is not None or self.orphan_left_at is not None
+        return (
+            bool(self.spans)
+            or self.undated
+            or self.open_from is not None
+            or self.orphan_left_at is not None
+        )
+
+    @property
+    def seats(self) -> frozenset[str]:
+        """The platform's second names for it."""
+        return frozenset(e.seat_ref for e in self.events if e.seat_ref)
 
     @property
     def media(self) -> tuple[ParticipantEvent, ...]:
@@ -98,9 +111,10 @@ def _closed_by(connection: Connection, recorded: Sequence[Connection]) -> Connec
     joined = connection.open_from
     if connection.is_record or joined is None:
         return connection
-    seats = {e.seat_ref for e in connection.events if e.seat_ref}
-    same = [row for row in recorded if seats & {e.seat_ref for e in row.events}]
-    if not seats:  # a platform without seats: the only row that began then under the same name
+    same = [row for row in recorded if connection.seats & row.seats]
+    if (
+        not connection.seats
+    ):  # a platform without seats: the only row that began then under the same name
         same = [
             row
             for row in recorded
@@ -149,7 +163,7 @@ def _fold(ref: str, events: list[ParticipantEvent], ended_at: datetime | None) -
         for e in events
         if e.kind is EventKind.STAY and e.until_at is not None
     ]
-    spans, open_from, orphan_left_at = _pair(events)
+    spans, open_from, orphan_left_at, orphan_spans = _pair(events)
     moves = [e for e in events if e.kind not in MEDIA] or events
     return Connection(
         ref=ref,
@@ -160,8 +174,10 @@ def _fold(ref: str, events: list[ParticipantEvent], ended_at: datetime | None) -
         open_from=open_from,
         open_until=ended_at,
         orphan_left_at=orphan_left_at,
+        orphan_spans=tuple(orphan_spans),
         waited=any(e.kind is EventKind.WAITING for e in events),
         is_record=any(e.source is Source.PLATFORM_RECORD for e in moves),
+        undated=not stays and any(e.kind is EventKind.STAY for e in events),
         events=tuple(events),
     )
 
@@ -177,8 +193,8 @@ def _last_sign(event: ParticipantEvent) -> datetime:
 
 def _pair(
     events: list[ParticipantEvent],
-) -> tuple[list[Span], datetime | None, datetime | None]:
-    """Joins and leaves to spans; the join that stays open; the leave that had no join.
+) -> tuple[list[Span], datetime | None, datetime | None, list[Span]]:
+    """Joins and leaves to spans; the join that stays open; the leaves that had no join.
 
     A move between rooms is told as a leave and a join at the same second, in any order: whoever
     was in stays in. At the same second without having been in, it is a join of no length, unless
@@ -189,8 +205,20 @@ def _pair(
         (at, {e.kind for e in group}) for at, group in groupby(told, key=lambda e: e.occurred_at)
     ]
     spans: list[Span] = []
+    orphan_spans: list[Span] = []
     open_from: datetime | None = None
     orphan_left_at: datetime | None = None
+
+    def without_join(at: datetime) -> None:
+        nonlocal orphan_left_at
+        ends = [end for _, end in [*spans, *orphan_spans]]
+        if orphan_left_at is not None:
+            ends.append(orphan_left_at)
+        if not ends:
+            orphan_left_at = at
+        elif max(ends) < at:
+            orphan_spans.append((max(ends), at))
+
     for number, (at, kinds) in enumerate(instants):
         joined, left = EventKind.JOINED in kinds, EventKind.LEFT in kinds
         if open_from is not None:
@@ -201,10 +229,9 @@ def _pair(
             following = instants[number + 1][1] if number + 1 < len(instants) else set()
             if EventKind.LEFT in following:
                 open_from = at
-                if not spans and orphan_left_at is None:
-                    orphan_left_at = at
+                without_join(at)
         elif joined:
             open_from = at
-        elif not spans and orphan_left_at is None:
-            orphan_left_at = at
-    return spans, open_from, orphan_left_at
+        else:
+            without_join(at)
+    return spans, open_from, orphan_left_at, orphan_spans

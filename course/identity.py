@@ -80,6 +80,11 @@ def _plain(name: str) -> str:
     return " ".join("".join(c for c in text if not unicodedata.combining(c)).casefold().split())
 
 
+def plain_names(connection: Connection) -> frozenset[str]:
+    """The names that it was shown under, for exact comparison."""
+    return frozenset(_plain(name) for name in connection.names)
+
+
 def _keys(participants: Iterable[Participant], connection_ref: str) -> list[str]:
     """What a participant may be remembered by, the most lasting first."""
     seen = list(participants)

@@ -13,24 +13,39 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from course.connections import Connection, build_connections
-from course.intervals import Span, intersect, total
+from course.intervals import Span, intersect, subtract, total, union
 from course.model import EventKind, ParticipantEvent, Session, SessionState
 
 WINDOW_BEFORE = timedelta(minutes=30)
 WINDOW_AFTER = timedelta(minutes=120)
 SILENCE = timedelta(hours=3)
+NEAR = timedelta(minutes=2)  # notifications and record may differ by so much and still agree
 INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One held meeting. `ended_at` is None while nobody has told its end."""
+    """One held meeting. `ended_at` is None while nobody has told its end.
+
+    Where nobody has told its start either, `started_at` is its first sign of life.
+    """
 
     ref: str | None
     started_at: datetime
+    start_was_told: bool
     ended_at: datetime | None
     last_event_at: datetime
     connections: tuple[Connection, ...]
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the platform's own record tells of it."""
+        return bool(self.recorded)
+
+    @property
+    def recorded(self) -> tuple[Connection, ...]:
+        """What the record tells."""
+        return tuple(c for c in self.connections if c.is_record)
 
     @property
     def span(self) -> Span:
@@ -63,6 +78,7 @@ def _build(ref: str | None, events: list[ParticipantEvent]) -> Instance:
     return Instance(
         ref=ref,
         started_at=min(told or moves or [e.occurred_at for e in events]),
+        start_was_told=bool(told),
         ended_at=max(ends, default=None),
         last_event_at=max(e.until_at or e.occurred_at for e in events),
         connections=build_connections(events, ended_at=max(ends, default=None)),
@@ -118,3 +134,23 @@ def instances_by_week(
         else:
             weeks[-best[1]].append(instance)
     return weeks, apart
+
+
+def all_recorded(instances: Sequence[Instance]) -> bool:
+    """Whether the platform's record covers every join and leave that was pushed.
+
+    A session that broke off and was started again has two records, and one may come before the
+    other.
+    """
+    recorded = union(
+        (i.span[0] - NEAR, i.span[1] + NEAR) for i in instances if any(c.spans for c in i.recorded)
+    )
+    signs = [
+        (event.occurred_at, event.occurred_at + INSTANT)
+        for instance in instances
+        for connection in instance.connections
+        if not connection.is_record
+        for event in connection.events
+        if event.kind in (EventKind.JOINED, EventKind.LEFT)
+    ]
+    return not subtract(signs, recorded)

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from course.connections import Connection
+from course.connections import SAMPLE, Connection
 from course.intervals import Span, intersect, minutes, subtract, total, union
 from course.model import EventKind, Level, ParticipantEvent, Source
 from course.observations import OFF_LEVELS, ON_LEVELS, known
 
 DISAGREE = timedelta(minutes=2)  # below that, two sources only differ in their clocks
 ON_SHARE, OFF_SHARE = 0.9, 0.1
+LOOKED_AT = 0.9
 
 # From the strongest: what the client itself noted, what was seen live, what was sampled minute by
 # minute, what a person ticked.
@@ -113,13 +114,14 @@ def judge_camera(
     `ticks` are a facilitator's words about this carer in this session, the last one counts.
     """
     tellings: list[Telling] = []
+    phones = telephones(connections)
     for source in PRECEDENCE:
         # The record tells the same devices a second time: each telling is judged by itself.
         for is_record in (True, False):
             devices = [c for c in connections if c.is_record is is_record]
             if source is Source.CALL_BOT:  # a roster of its own, maybe under other ids
                 devices = [c for c in devices if any(e.source is source for e in c.events)]
-            if found := _told_by(source, devices, present):
+            if found := _told_by(source, devices, present, phones):
                 tellings.append(found)
     partly = False
     if ticks:
@@ -132,7 +134,7 @@ def judge_camera(
                 Telling(source=Source.FACILITATOR, on=spans if on else (), off=() if on else spans)
             )
     on_time, off_time, vague, remarks = _merge(tellings)
-    if any(c.by_phone for c in connections):
+    if phones:
         remarks.append("joined by telephone, where a camera is not possible")
     return Camera(
         on=on_time,
@@ -184,8 +186,22 @@ def _by_source(tellings: Sequence[Telling]) -> tuple[Telling, ...]:
     return tuple(found)
 
 
+def telephones(connections: Sequence[Connection]) -> frozenset[str]:
+    """Which of these dialled in. A number may also be typed as a name: who sends video did not."""
+    sent = {
+        name
+        for c in connections
+        if any(e.kind is EventKind.CAMERA and e.level in ON_LEVELS for e in c.media)
+        for name in c.names
+    }
+    return frozenset(c.ref for c in connections if c.by_phone and not sent & set(c.names))
+
+
 def _told_by(
-    source: Source, devices: Sequence[Connection], present: Sequence[Span]
+    source: Source,
+    devices: Sequence[Connection],
+    present: Sequence[Span],
+    phones: frozenset[str],
 ) -> Telling | None:
     """What one source says of these devices together; None when it says nothing."""
     on: list[Span] = []
@@ -195,14 +211,14 @@ def _told_by(
     speaks = any(
         e.kind is EventKind.CAMERA and e.source is source for d in devices for e in d.media
     )
-    if devices and all(device.by_phone for device in devices):
+    if devices and all(device.ref in phones for device in devices):
         speaks = source is (Source.PLATFORM_RECORD if devices[0].is_record else Source.WEBHOOK)
     if not speaks:
         return None
     for device in devices:
         stay = _stay(device, present)
         told = known(device, source, stay)
-        if device.by_phone:  # a camera is not possible there: known off, whoever tells of it
+        if device.ref in phones:  # a camera is not possible there: known off, whoever tells of it
             told = (), stay, ()
         d_on, d_off, d_vague = told
         on += d_on
@@ -222,19 +238,27 @@ def _told_by(
 
 
 def judge_microphone(
-    connections: Sequence[Connection], ticks: Sequence[ParticipantEvent] = ()
+    connections: Sequence[Connection],
+    present: Sequence[Span],
+    ticks: Sequence[ParticipantEvent] = (),
 ) -> str:
-    """`connected` on any sign of one (a muted one is connected), `absent`, or `unknown`."""
-    levels = {
-        e.level for c in connections for e in c.media if e.kind is EventKind.MICROPHONE and e.level
-    }
-    if levels - {Level.NOT_SENDING} or any(c.by_phone for c in connections):
+    """`connected` on any sign of one (a muted one is connected), `absent`, or `unknown`.
+
+    Absent only where nearly all of the time present was looked at: a minute in which nothing was
+    sent happens to everybody.
+    """
+    told = [e for c in connections for e in c.media if e.kind is EventKind.MICROPHONE and e.level]
+    if any(e.level is not Level.NOT_SENDING for e in told) or telephones(connections):
         return "connected"
     if ticks:
         said = max(ticks, key=lambda e: (e.received_at or e.occurred_at, e.key)).level
         if said is not None:
-            return "absent" if said in OFF_LEVELS and not levels else "connected"
-    return "absent" if levels else "unknown"
+            return "absent" if said in OFF_LEVELS and not told else "connected"
+    looked = union((e.occurred_at - SAMPLE, (e.until_at or e.occurred_at) + SAMPLE) for e in told)
+    length = total(present)
+    if not length or total(intersect(looked, present)) / length < LOOKED_AT:
+        return "unknown"
+    return "absent"
 
 
 def _stay(connection: Connection, present: Sequence[Span]) -> tuple[Span, ...]:

@@ -1,14 +1,15 @@
 """One device's camera by one source: from switches and samples to when it is known on and off.
 
-A state holds until the next one; the platform's record tells of switching, so its first tells the
-opposite of what was before. A sample covers its minute; a minute "with video" may have had but a
-second of it, so both ends of a stretch are vague.
+A state holds until the next one or until the device leaves; the platform's record tells of
+switching, so its first tells the opposite of what was before. A sample covers its minute; a minute
+"with video" may have had but a second of it, so both ends of a stretch are vague.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from course.connections import SAMPLE, Connection
 from course.intervals import Span, intersect, subtract, union
@@ -17,6 +18,7 @@ from course.model import EventKind, Level, ParticipantEvent, Source
 GAP = timedelta(seconds=90)  # samples come every minute, and not to the second
 ON_LEVELS = (Level.ON, Level.SENDING)
 OFF_LEVELS = (Level.OFF, Level.NOT_SENDING)
+EARLY = timedelta(minutes=1)  # what tells of cameras may see somebody before the other does
 
 Known = tuple[tuple[Span, ...], tuple[Span, ...], tuple[Span, ...]]
 
@@ -30,7 +32,8 @@ def known(connection: Connection, source: Source, stay: Sequence[Span]) -> Known
         and e.source is source
         and e.level in (*ON_LEVELS, *OFF_LEVELS, None)
     ]
-    exact_on, exact_off = _changes([e for e in told if e.until_at is None], stay)
+    switches = [e for e in told if e.until_at is None]
+    exact_on, exact_off = _changes(switches, _visits(connection, source, stay))
     sample_on, sample_off, vague = _samples([e for e in told if e.until_at is not None])
     exact = [*exact_on, *exact_off]
     on = [*exact_on, *subtract(sample_on, exact)]
@@ -42,25 +45,49 @@ def known(connection: Connection, source: Source, stay: Sequence[Span]) -> Known
     return intersect(on, stay), intersect(off, stay), intersect(vague, stay)
 
 
+def _visits(connection: Connection, source: Source, stay: Sequence[Span]) -> tuple[Span, ...]:
+    """From each coming in to the going out; a state does not outlast it."""
+    visits = [*connection.spans, *connection.orphan_spans]
+    if connection.orphan_left_at is not None:
+        visits.append((connection.events[0].occurred_at, connection.orphan_left_at))
+    if connection.open_from is not None:
+        last = max([connection.last_seen_at, *(end for _, end in stay)])
+        visits.append((connection.open_from, max(connection.open_until or last, last)))
+    visits = list(union(visits))
+    if source is Source.MEDIA_STREAM:  # it does not follow anybody into a breakout room
+        moves = [e.occurred_at for e in connection.events if e.kind is EventKind.JOINED]
+        edges = sorted({at for visit in visits for at in visit} | set(moves))
+        pieces = [(a, b) for a, b in pairwise(edges) if intersect([(a, b)], visits)]
+        return tuple(pieces)
+    return tuple(visits)
+
+
 def _changes(
-    changes: Sequence[ParticipantEvent], stay: Sequence[Span]
+    changes: Sequence[ParticipantEvent], visits: Sequence[Span]
 ) -> tuple[list[Span], list[Span]]:
-    if not changes or not stay:
-        return [], []
-    first, last = stay[0][0], stay[-1][1]
-    ordered = sorted(changes, key=lambda e: (e.occurred_at, e.level or "", e.key))
-    states: list[tuple[datetime, bool | None]] = [
-        (e.occurred_at, None if e.level is None else e.level in ON_LEVELS) for e in ordered
-    ]
-    if ordered[0].source is Source.PLATFORM_RECORD and states[0][1] is not None:
-        # The record tells of switching: what is switched on was off. The others tell what is.
-        states.insert(0, (min(first, states[0][0]), not states[0][1]))
+    """When the camera was on and off by its switches; from a new visit on only by its own."""
     on: list[Span] = []
     off: list[Span] = []
-    for number, (at, is_on) in enumerate(states):
-        until = states[number + 1][0] if number + 1 < len(states) else max(last, at)
-        if is_on is not None:  # None: from here on nobody knows
-            (on if is_on else off).append((at, until))
+    ordered = sorted(changes, key=lambda e: (e.occurred_at, e.level or "", e.key))
+    gone_at: datetime | None = None
+    for begin, end in visits:
+        inside = [
+            e
+            for e in ordered
+            if begin - EARLY <= e.occurred_at <= end
+            and (gone_at is None or e.occurred_at >= begin or e.occurred_at > gone_at)
+        ]
+        gone_at = end
+        states = [
+            (e.occurred_at, None if e.level is None else e.level in ON_LEVELS) for e in inside
+        ]
+        if inside and inside[0].source is Source.PLATFORM_RECORD and states[0][1] is not None:
+            # The record tells of switching: what is switched on was off. The others tell what is.
+            states.insert(0, (min(begin, states[0][0]), not states[0][1]))
+        for number, (at, is_on) in enumerate(states):
+            until = states[number + 1][0] if number + 1 < len(states) else end
+            if is_on is not None:  # None: from here on nobody knows
+                (on if is_on else off).append((at, max(until, at)))
     return list(union(on)), list(union(off))
 
 

@@ -60,16 +60,24 @@ class Sheet:
         connections are the partner's, because a person says that both sat there.
         """
         over = self.state in (RegisterState.PROVISIONAL, RegisterState.CLOSED)
-        presence = find_presence(found, self.held, now=self.now, over=over)
+        presence = find_presence(
+            found,
+            self.held,
+            now=self.now,
+            over=over,
+            record_complete=self.entry.record_complete,
+        )
         connections = [c for _, c in found]
         camera = judge_camera(
             connections,
-            presence.counted,
+            presence.possible,
             presence.certain,
             [e for e in ticks if e.kind is EventKind.CAMERA and e.source is Source.FACILITATOR],
         )
         microphone = judge_microphone(
-            connections, [e for e in ticks if e.kind is EventKind.MICROPHONE]
+            connections,
+            presence.possible,
+            [e for e in ticks if e.kind is EventKind.MICROPHONE],
         )
         week = self._measured(presence, camera, microphone, found)
         week = _with_sources(week, how, ticks, attested)
@@ -77,6 +85,9 @@ class Sheet:
         if why_pending is not None:
             return replace(week, verdict=Verdict.PENDING, reasons=(why_pending, *week.reasons))
         verdict, reasons = self._decide(presence, camera, week.microphone)
+        came_or_went = self._came_or_went(carer)
+        if came_or_went and verdict in (Verdict.ABSENT, Verdict.PARTIAL):
+            verdict, reasons = Verdict.UNDETERMINED, (came_or_went, *reasons)
         return replace(week, verdict=verdict, reasons=(*reasons, *week.reasons))
 
     def _pending(self, carer: Carer, *, over: bool) -> str | None:
@@ -88,6 +99,14 @@ class Sheet:
             return "withdrawn before this session"
         if not over:
             return "still to come" if self.state is RegisterState.SCHEDULED else "being held"
+        return None
+
+    def _came_or_went(self, carer: Carer) -> str | None:
+        """Why this session may not be asked of the carer in full."""
+        if carer.enrolled_at > self.session.starts_at:
+            return "enrolled while it was being held; whether it counts a person must say"
+        if carer.withdrawn_at is not None and carer.withdrawn_at < self.session.ends_at:
+            return "withdrawn while it was being held; whether it counts a person must say"
         return None
 
     def _measured(
@@ -151,25 +170,22 @@ class Sheet:
             return Verdict.UNDETERMINED, (
                 "no sign that this session was held; it is nobody's absence",
             )
-        if not presence.possible:
+        if not presence.most:
             return self._not_seen(presence)
         held = total(self.held.spans)
         asked = f"the rule asks for {self.rule.presence:.0%}"
         stayed = (
             f"present for {minutes(total(presence.counted)):.0f} of {minutes(held):.0f} minutes"
         )
-        if total(presence.possible) / held < self.rule.presence:
+        if presence.most < self.rule.presence:
             if self.state is RegisterState.CLOSED and not self.entry.record_complete:
                 return Verdict.UNDETERMINED, (
                     f"{stayed}; {asked}; without the platform's record nobody can tell whether "
                     "some of the time was not reported",
                 )
             return Verdict.PARTIAL, (f"{stayed}; {asked}",)
-        if total(presence.certain) / held < self.rule.presence:
-            return Verdict.UNDETERMINED, (
-                f"present for at least {minutes(total(presence.certain)):.0f} and at most "
-                f"{minutes(total(presence.possible)):.0f} of {minutes(held):.0f} minutes; {asked}",
-            )
+        if presence.least < self.rule.presence:
+            return Verdict.UNDETERMINED, (f"{self._between(presence)}; {asked}",)
         met = camera.meets(self.rule.camera)
         if met is False:
             return Verdict.PARTIAL, (
@@ -184,6 +200,20 @@ class Sheet:
                 _camera_open(camera),
             )
         return Verdict.ATTENDED, (stayed,)
+
+    def _between(self, presence: Presence) -> str:
+        """From how much to how much, where that is open."""
+        held = self.held
+        sure, maybe = minutes(total(presence.certain)), minutes(total(presence.possible))
+        whole = f"{minutes(total(held.spans)):.0f} minutes"
+        if held.least == held.most:
+            return f"present for at least {sure:.0f} and at most {maybe:.0f} of {whole}"
+        least, most = minutes(total(held.least)), minutes(total(held.most))
+        return (
+            f"present for {presence.least:.0%} to {presence.most:.0%}: the session was held for at "
+            f"least {least:.0f} and at most {most:.0f} minutes, they were there for at least "
+            f"{sure:.0f}"
+        )
 
     def _not_seen(self, presence: Presence) -> tuple[Verdict, tuple[str, ...]]:
         if presence.waited:

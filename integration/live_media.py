@@ -7,6 +7,7 @@ and not at all for an instance of which quality reports are being pushed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -79,5 +80,6 @@ class LiveMedia:
         events = self._providers[platform].live_media(tuple(silent)) if silent else ()
         if not events:
             return 0
+        told = [replace(event, received_at=now) for event in events]
         with self._database.write() as connection:
-            return evidence.save_events(connection, events)
+            return evidence.save_events(connection, told)

@@ -8,16 +8,16 @@ it in the database, so either may be restarted at any time.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from queue import SimpleQueue
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import structlog
 
-from course.model import Level, Platform
+from course.model import Level, Platform, Source
 from course.store import evidence, notifications
 from course.store.database import Database
 from course.store.notifications import Notification
@@ -28,6 +28,8 @@ LONGEST = timedelta(hours=4)  # an older announcement is of a session that is ov
 LOOK_TWICE = timedelta(minutes=2)  # a commit may be seen a little after its time
 LOOK_EVERY = timedelta(seconds=5)
 AGAIN_AFTER = timedelta(seconds=30)
+SAY_AGAIN_EVERY = timedelta(minutes=5)
+AT_ONCE = timedelta(milliseconds=1)
 HOST = ".zoom.us"
 
 log = structlog.get_logger(__name__)
@@ -81,12 +83,13 @@ class MediaStreams:
         self._connect = connect
         self._clock = clock
         self._live: dict[str, tuple[Stream, Connection]] = {}
-        self._seats: dict[str, set[int]] = {}
-        self._heard: SimpleQueue[tuple[Stream, list[int], Level | None, datetime]] = SimpleQueue()
+        self._cameras: dict[str, dict[int, Level]] = {}
+        self._heard: deque[tuple[Stream, list[int], Level | None, datetime]] = deque()
         self._announced: dict[str, tuple[Stream, datetime]] = {}
         self._over: set[str] = set()
         self._looked_at: datetime | None = None
         self._lost_at: dict[str, datetime] = {}
+        self._said_again_at: dict[str, datetime] = {}
 
     @property
     def live(self) -> int:
@@ -94,9 +97,13 @@ class MediaStreams:
         return len(self._live)
 
     def look(self) -> None:
-        """Join what has been announced, leave what was stopped, and hear what came."""
+        """Join what has been announced, leave what was stopped, and hear what came.
+
+        What could not be stored is stored at the next look; nothing is forgotten before it is.
+        """
         now = self._clock()
         self._take()
+        self._say_again(now)
         if self._looked_at is not None and now - self._looked_at < LOOK_EVERY:
             return
         with self._database.read() as connection:
@@ -133,35 +140,63 @@ class MediaStreams:
         )
 
     def _join(self, stream: Stream) -> None:
-        self._seats[stream.ref] = set()
+        self._forget(stream)
+        self._cameras[stream.ref] = {}
+        self._said_again_at[stream.ref] = self._clock()
         self._live[stream.ref] = (
             stream,
             self._connect(
                 stream,
-                on_camera=lambda seats, is_on: self._heard.put(
+                on_camera=lambda seats, is_on: self._heard.append(
                     (stream, list(seats), Level.ON if is_on else Level.OFF, self._clock())
                 ),
-                on_lost=lambda: self._heard.put((stream, [], None, self._clock())),
+                on_lost=lambda: self._heard.append((stream, [], None, self._clock())),
             ),
         )
         log.info("stream_joined", live=self.live)
 
+    def _forget(self, stream: Stream) -> None:
+        """An earlier connection may have ended without a word: what it said last ends there."""
+        with self._database.read() as connection:
+            told = [
+                e
+                for e in evidence.instance_events(connection, stream.instance_ref)
+                if e.source is Source.MEDIA_STREAM and e.seat_ref
+            ]
+        if not told:
+            return
+        last = {e.seat_ref: e for e in sorted(told, key=lambda e: (e.occurred_at, e.key))}
+        heard_at = max(e.occurred_at for e in told)
+        stale = [seat for seat, e in last.items() if seat and e.level is not None]
+        self._store(stream, stale, None, heard_at + AT_ONCE)
+
     def _take(self) -> None:
         """Store what the connections' own threads have heard since the last look."""
-        while not self._heard.empty():
-            stream, seats, level, at = self._heard.get()
+        while self._heard:
+            stream, seats, level, at = self._heard[0]
             if level is None:
                 self._lost(stream, at)
             else:
-                self._seats.setdefault(stream.ref, set()).update(seats)
                 self._store(stream, seats, level, at)
+                self._cameras.setdefault(stream.ref, {}).update(dict.fromkeys(seats, level))
+            self._heard.popleft()
+
+    def _say_again(self, now: datetime) -> None:
+        """Every few minutes what still holds, so that a sudden end leaves little in doubt."""
+        for ref, (stream, _) in self._live.items():
+            if now - self._said_again_at[ref] < SAY_AGAIN_EVERY:
+                continue
+            for level in (Level.ON, Level.OFF):
+                seats = [seat for seat, now_is in self._cameras[ref].items() if now_is is level]
+                self._store(stream, seats, level, now)
+            self._said_again_at[ref] = now
 
     def _lost(self, stream: Stream, at: datetime) -> None:
         """The connection broke: joined anew in a while; until then nobody knows."""
-        seats = self._seats.pop(stream.ref, set())
+        self._store(stream, sorted(self._cameras.get(stream.ref, {})), None, at)
+        self._cameras.pop(stream.ref, None)
         self._live.pop(stream.ref, None)
         self._lost_at[stream.ref] = at
-        self._store(stream, sorted(seats), None, at)
         log.warning("stream_lost", live=self.live)
 
     def _leave(self, ref: str) -> None:
@@ -169,7 +204,9 @@ class MediaStreams:
         connection.close()
         self._lost(stream, self._clock())
 
-    def _store(self, stream: Stream, seats: list[int], level: Level | None, at: datetime) -> None:
+    def _store(
+        self, stream: Stream, seats: Iterable[int | str], level: Level | None, at: datetime
+    ) -> None:
         events = camera_events(seats, uuid=stream.instance_ref, level=level, at=at)
         if events:
             with self._database.write() as connection:

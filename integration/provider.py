@@ -146,8 +146,9 @@ class WatchRequest:
 class PlatformRecord:
     """The platform's own record of one session, already in our words.
 
-    `complete`: at least one held instance was found and its list was not empty. An incomplete
-    record proves nobody's absence.
+    `complete`: a held instance was found, and of each that was found there is a list of people. An
+    incomplete record proves nobody's absence. A stay without an end names somebody of whom the
+    platform has no times, or not yet.
     """
 
     events: tuple[ParticipantEvent, ...]

@@ -10,14 +10,24 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 
-from course.model import Cohort, Platform, RegisterEntry, RegisterState, Session, SessionState
+from course.instances import all_recorded, find_instances, instances_by_week
+from course.model import (
+    Cohort,
+    EventKind,
+    Platform,
+    RegisterEntry,
+    RegisterState,
+    Session,
+    SessionState,
+)
 from course.reports import build_report, verdicts_json
 from course.store import access, cohorts, evidence, registers, revisions
 from course.store import series as series_store
-from course.store.database import Database
+from course.store.database import Connection, Database
 from course.store.registers import WINDOW_AFTER, WINDOW_BEFORE
 from integration.provider import MeetingProvider, PlatformRecord, ProviderError, Series
 
@@ -28,6 +38,9 @@ FIRST_LOOK = timedelta(hours=1)
 LOOK_TWICE = timedelta(minutes=2)  # a commit may be seen a little after its time
 AFTER_TROUBLE = timedelta(minutes=15)
 MISSED_FOR = timedelta(days=3)  # a service that was down for a weekend still makes its last try
+TIMES_COME_WITHIN = timedelta(hours=6)
+NOT_RECORDED = "The platform's own record shows nobody; open verdicts need a person."
+PARTLY_RECORDED = "The platform's own record is not complete yet; open verdicts need a person."
 UNHELD = (RegisterState.SCHEDULED, RegisterState.LIVE)
 
 log = structlog.get_logger(__name__)
@@ -35,6 +48,14 @@ log = structlog.get_logger(__name__)
 
 class NotYet(Exception):
     """The register cannot be closed now; the message says why and what to do."""
+
+
+class _Reading(NamedTuple):
+    """One reading of the record. `agreed`: it says what the last one said, and is complete."""
+
+    complete: bool
+    agreed: bool
+    shows_somebody: bool
 
 
 class Reconciliation:
@@ -66,19 +87,19 @@ class Reconciliation:
         now = self._clock()
         if session.starts_at <= now and self._state(cohort, week, now) is RegisterState.LIVE:
             raise NotYet("This session is being held. Close its register when it is over.")
-        complete = self._fetch(cohort, session)
+        reading = self._fetch(cohort, session)
         # Facts are judged by their own times: whatever the clock says, a record of a session that
         # was held and ended closes its register, and nothing else does before its time.
         if now < session.ends_at and self._state(cohort, week, now) in UNHELD:
             raise NotYet("This session is not over. Close its register when it is.")
-        self._close(cohort, session, complete=complete, actor=actor)
+        self._close(cohort, session, reading, actor=actor)
 
     def reconcile_due(self) -> int:
         """Fetch the records of sessions that ended lately; how many registers were closed.
 
-        Asked for at growing intervals for 48 hours; after that the register says that a person
-        must look. A closed register's record is read once more, and again until two readings
-        agree: what changed makes a new version of the register.
+        Asked for at growing intervals until two readings agree, for 48 hours; after that the
+        register says that a person must look. A register that a person closed earlier is read until
+        then all the same: what changed makes a new version of it.
         """
         now, closed = self._clock(), 0
         with self._database.read() as connection:
@@ -127,20 +148,23 @@ class Reconciliation:
         wanted = entry.resync_at is not None and entry.resync_at <= now
         if not wanted and (entry.closed_at is not None or not due):
             return False
-        complete = self._fetch(cohort, session)
-        if complete:
-            self._close(cohort, session, complete=True, actor="reconciliation")
-        elif due and due[-1] == TRIES[-1]:
+        reading = self._fetch(cohort, session)
+        is_last = bool(due) and due[-1] == TRIES[-1]
+        if reading.complete and (reading.agreed or is_last or entry.closed_at is not None):
+            self._close(cohort, session, reading, actor="reconciliation")
+            return True
+        if is_last:
+            has = "only a part" if reading.shows_somebody else "no record"
             self._note(
                 cohort_id,
                 week,
-                problem="The platform has no record of this session after 48 hours. "
-                "A person must settle the open verdicts.",
+                problem=f"The platform has {has} of this session after 48 hours. "
+                "A person must settle the open verdicts and close the register.",
             )
-        return complete
+        return False
 
-    def _fetch(self, cohort: Cohort, session: Session) -> bool:
-        """Store what the platform recorded; whether it shows the session."""
+    def _fetch(self, cohort: Cohort, session: Session) -> _Reading:
+        """Store what the platform recorded."""
         provider = self._providers.get(cohort.platform)
         if provider is None:
             raise ProviderError(
@@ -165,24 +189,39 @@ class Reconciliation:
         )
         with self._database.write() as connection:
             evidence.save_events(connection, record.events)
+            complete = self._is_complete(connection, cohort, session, record)
             entry = registers.read_register(connection, cohort.id, session.week)
             now, digest = self._clock(), _digest(record)
-            agreed = record.complete and digest == entry.record_digest
+            agreed = complete and digest == entry.record_digest
             registers.save_register(
                 connection,
                 cohort.id,
                 replace(
                     entry,
                     record_fetched_at=now,
-                    record_complete=entry.record_complete or record.complete,
+                    record_complete=entry.record_complete or complete,
                     record_digest=digest,
                     resync_at=None if agreed else _next_try(session, now),
                     problem=None,
                 ),
             )
-        return record.complete
+        return _Reading(complete=complete, agreed=agreed, shows_somebody=bool(record.events))
 
-    def _close(self, cohort: Cohort, session: Session, *, complete: bool, actor: str) -> None:
+    def _is_complete(
+        self, connection: Connection, cohort: Cohort, session: Session, record: PlatformRecord
+    ) -> bool:
+        """Whether the record shows the whole session: each part of it, and everybody with times.
+
+        People without times may get them within hours; after that they are taken as they are.
+        """
+        undated = any(e.kind is EventKind.STAY and e.until_at is None for e in record.events)
+        if undated and self._clock() < session.ends_at + TIMES_COME_WITHIN:
+            return False
+        events = evidence.read_evidence(connection, cohort).events
+        weeks, _ = instances_by_week(cohort.sessions, find_instances(events))
+        return record.complete and all_recorded(weeks[session.week])
+
+    def _close(self, cohort: Cohort, session: Session, reading: _Reading, *, actor: str) -> None:
         now = self._clock()
         with self._database.write() as connection:
             entry = registers.read_register(connection, cohort.id, session.week)
@@ -191,8 +230,10 @@ class Reconciliation:
                 entry,
                 closed_at=entry.closed_at or now,
                 problem=None
-                if complete or entry.record_complete
-                else "The platform's own record shows nobody; open verdicts need a person.",
+                if reading.complete or entry.record_complete
+                else PARTLY_RECORDED
+                if reading.shows_somebody
+                else NOT_RECORDED,
             )
             registers.save_register(connection, cohort.id, entry)
             report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
@@ -218,7 +259,7 @@ class Reconciliation:
             "register_closed",
             cohort=cohort.id,
             week=session.week,
-            complete=complete,
+            complete=reading.complete,
             first=first,
             changed=changed,
         )

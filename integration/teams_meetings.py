@@ -118,7 +118,7 @@ class Meetings:
             f"{quote(series.meeting_ref, safe='')}/attendanceReports"
         )
         events: list[ParticipantEvent] = []
-        complete = False
+        shown = []
         for row in pages(self._graph, base, needs=READ_REPORTS):
             begins, ends = (
                 utc_instant(row, "meetingStartDateTime"),
@@ -138,6 +138,6 @@ class Meetings:
             if isinstance(following, str):
                 records += list(pages(self._graph, following, needs=READ_REPORTS))
             found = report_events(answer.body, records, series_ref=series.ref)
-            complete = complete or bool(records)
+            shown.append(bool(records))
             events += found
-        return PlatformRecord(events=tuple(events), complete=complete)
+        return PlatformRecord(events=tuple(events), complete=bool(shown) and all(shown))

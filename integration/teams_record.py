@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,12 +78,23 @@ def report_events(
     for number, record in enumerate(records):
         # Intervals and engagements of one record belong together: they are one connection.
         connection = f"record:{record.get('id') or number}"
-        events += _of_record(record, connection, report_ref=ref, series_ref=series_ref)
+        events += _of_record(
+            record,
+            connection,
+            report_ref=ref,
+            series_ref=series_ref,
+            began_at=_instant(report, "meetingStartDateTime"),
+        )
     return events
 
 
 def _of_record(
-    record: Mapping[str, Any], connection: str, *, report_ref: str, series_ref: str
+    record: Mapping[str, Any],
+    connection: str,
+    *,
+    report_ref: str,
+    series_ref: str,
+    began_at: datetime | None,
 ) -> list[ParticipantEvent]:
     who = _who(record)
 
@@ -104,11 +116,16 @@ def _of_record(
         )
 
     events = []
-    for interval in _mappings(record.get("attendanceIntervals")):
+    intervals = _mappings(record.get("attendanceIntervals"))
+    for interval in intervals:
         begins, ends = _instant(interval, "joinDateTime"), _instant(interval, "leaveDateTime")
-        # Where data is lacking Graph gives null and a duration of 0: that proves nothing.
         if begins is not None and ends is not None and begins < ends:
             events.append(fact(EventKind.STAY, begins, ends, None))
+    if len(events) < max(len(intervals), 1) and began_at is not None:
+        # Where data is lacking Graph gives null and a duration of 0: they were there, and nobody
+        # knows when. Told again with times, the same record is that record.
+        apart = connection if not events else f"{connection}:undated"
+        events.append(replace(fact(EventKind.STAY, began_at, None, None), connection_ref=apart))
     for engagement in _mappings(record.get("engagements")):
         at = _instant(engagement, "dateTime")
         said = (

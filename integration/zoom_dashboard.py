@@ -37,7 +37,7 @@ def fetch(zoom: PooledZoomClient, uuid: str, *, sent_direction: str) -> list[Par
 def media_events(
     participants: Iterable[Mapping[str, Any]], *, uuid: str, sent_direction: str
 ) -> Iterator[ParticipantEvent]:
-    """Camera by the minute, and each level of the microphone once.
+    """Camera by the minute, and each sign of a microphone once.
 
     `sent_direction` is `input` or `output`: which of them means "sent" Zoom's texts disagree about.
     """
@@ -52,7 +52,9 @@ def media_events(
             sends = _sends(row.get(f"video_{sent_direction}"))
             level = Level.SENDING if sends else Level.NOT_SENDING
             yield _event(uuid, seat, EventKind.CAMERA, level, minute)
-            if (level := _microphone(row, sent_direction)) not in heard:
+            level = _microphone(row, sent_direction)
+            # Silence proves something only where nearly all minutes were silent; a sign needs one.
+            if level is Level.NOT_SENDING or level not in heard:
                 heard.add(level)
                 yield _event(uuid, seat, EventKind.MICROPHONE, level, minute)
 

@@ -59,18 +59,17 @@ class ZoomRecords:
             if began is not None and window_from - timedelta(hours=6) <= began <= window_to:
                 uuids[str(row.get("uuid") or "")] = None
         events: list[ParticipantEvent] = []
-        complete = False
+        shown = []
         for uuid in filter(None, uuids):
             details = self._details(uuid)
-            rows = list(self._participants(uuid))
-            found = participant_events(
-                rows, series_ref=series.ref, uuid=uuid, host_ref=str(details.get("host_id") or "")
+            found = read_instance(
+                details, list(self._participants(uuid)), series_ref=series.ref, uuid=uuid
             )
-            complete = complete or bool(found)
-            if found:
-                events += instance_events(details, series_ref=series.ref, uuid=uuid)
             events += found
-        return PlatformRecord(events=tuple(events), complete=complete)
+            ended = _at(details, "end_time")
+            if uuid in known_instances or ended is None or ended >= window_from:
+                shown.append(bool(found))
+        return PlatformRecord(events=tuple(events), complete=bool(shown) and all(shown))
 
     def _instances(self, series: Series) -> list[dict[str, Any]]:
         try:
@@ -121,6 +120,20 @@ class ZoomRecords:
                 raise
 
 
+def read_instance(
+    details: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], *, series_ref: str, uuid: str
+) -> list[ParticipantEvent]:
+    """What Zoom recorded of one instance; nothing where it lists nobody."""
+    found = participant_events(
+        rows,
+        series_ref=series_ref,
+        uuid=uuid,
+        host_ref=str(details.get("host_id") or ""),
+        began_at=_at(details, "start_time"),
+    )
+    return [*instance_events(details, series_ref=series_ref, uuid=uuid), *found] if found else []
+
+
 def instance_events(
     details: Mapping[str, Any], *, series_ref: str, uuid: str
 ) -> list[ParticipantEvent]:
@@ -147,17 +160,25 @@ def instance_events(
 
 
 def participant_events(
-    rows: Iterable[Mapping[str, Any]], *, series_ref: str, uuid: str, host_ref: str
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    series_ref: str,
+    uuid: str,
+    host_ref: str,
+    began_at: datetime | None = None,
 ) -> list[ParticipantEvent]:
     """One event per row: a row is one connection's stay in one room, or in the waiting room.
 
-    Asked too early Zoom answers with rows of no length; they prove nothing and are left out.
+    Asked too early Zoom answers with rows of no length: they name somebody and not how long they
+    stayed. `began_at`: when the instance did, for rows without any time.
     """
     found = []
     for row in rows:
-        begins, ends = _at(row, "join_time"), _at(row, "leave_time")
-        if begins is None or ends is None or begins >= ends:
+        begins, ends = _at(row, "join_time") or began_at, _at(row, "leave_time")
+        if begins is None:
             continue
+        if ends is not None and begins >= ends:
+            ends = None
         waiting = row.get("status") == "in_waiting_room"
         seat, name = _text(row, "user_id"), _text(row, "name", "user_name")
         account = _text(row, "participant_user_id", "id")

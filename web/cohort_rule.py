@@ -50,7 +50,7 @@ def add_rule(api: Operations, view: ReportView) -> None:
             with api.database.read() as connection:
                 found = evidence.read_evidence(connection, cohort)
             after = build_report(replace(cohort, rule=rule), found, now=api.clock())
-            return jsonify({**view.shown(cohort), "changed": changed_json(before, after)})
+            return jsonify({**view.shown(cohort, caller), "changed": changed_json(before, after)})
 
         def write(connection: Connection) -> None:
             change_rule(

@@ -44,7 +44,7 @@ def add_registers(
         answers={200: ReportOut},
     )
     def attendance(caller: Caller, cohort_id: str) -> Response:
-        report = view.shown(known_cohort(database, caller, cohort_id))
+        report = view.shown(known_cohort(database, caller, cohort_id), caller)
         if not caller.sees_addresses:  # what families wrote is for those who look after them
             for carer in report["carers"]:
                 for week in carer["weeks"]:
@@ -180,7 +180,7 @@ def add_registers(
                 f"{e} Nothing is lost; the record is asked for again by itself.",
                 headers={"Retry-After": "60"},
             ) from e
-        return jsonify(view.shown(cohort))
+        return jsonify(view.shown(cohort, caller))
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:

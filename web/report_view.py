@@ -28,14 +28,14 @@ class ReportView:
         with self._database.read() as connection:
             return self._build(connection, cohort)
 
-    def shown(self, cohort: Cohort) -> dict[str, Any]:
-        """The report as the API gives it."""
+    def shown(self, cohort: Cohort, caller: Caller) -> dict[str, Any]:
+        """The report as the API gives it: of other cohorts only what is for these eyes."""
         with self._database.read() as connection:
-            return self._shown(connection, cohort, self._build(connection, cohort))
+            return self._shown(connection, cohort, self._build(connection, cohort), caller)
 
-    def week(self, cohort: Cohort, week: int, carer_id: str) -> dict[str, Any]:
+    def week(self, cohort: Cohort, caller: Caller, week: int, carer_id: str) -> dict[str, Any]:
         """One carer's week of it."""
-        report = self.shown(cohort)
+        report = self.shown(cohort, caller)
         carer = next(c for c in report["carers"] if c["id"] == carer_id)
         found: dict[str, Any] = next(w for w in carer["weeks"] if w["week"] == week)
         return found
@@ -69,7 +69,7 @@ class ReportView:
             cohort = cohorts.read_cohort(connection, cohort.id) or cohort
             revisions.revise(connection, cohort, cause=action, actor=caller.actor, now=now)
             after = self._build(connection, cohort)
-            report = self._shown(connection, cohort, after)
+            report = self._shown(connection, cohort, after, caller)
         return {**report, "changed": changed_json(before, after)}
 
     def _build(self, connection: Connection, cohort: Cohort) -> AttendanceReport:
@@ -77,12 +77,12 @@ class ReportView:
         return build_report(cohort, found, now=self._clock())
 
     def _shown(
-        self, connection: Connection, cohort: Cohort, built: AttendanceReport
+        self, connection: Connection, cohort: Cohort, built: AttendanceReport, caller: Caller
     ) -> dict[str, Any]:
         report = report_json(built)
         for carer, shown in zip(roster(cohort), report["carers"], strict=True):
             shown["transferred_from"] = (
-                self._earlier(connection, carer) if carer.transferred_from else None
+                self._earlier(connection, carer, caller) if carer.transferred_from else None
             )
         versions = revisions.latest_versions(connection, cohort.id)
         for shown in report["sessions"]:
@@ -94,17 +94,18 @@ class ReportView:
             for reference, standing in built.households.items()
             if standing.all_sessions is AllSessions.MISSED
         }
-        proposals = self._proposals(connection, cohort) if missed else []
+        proposals = self._proposals(connection, cohort, caller) if missed else []
         for shown in report["households"]:
             shown["next_cohorts"] = proposals if shown["reference"] in missed else []
         return report
 
-    def _proposals(self, connection: Connection, cohort: Cohort) -> list[dict[str, Any]]:
+    def _proposals(
+        self, connection: Connection, cohort: Cohort, caller: Caller
+    ) -> list[dict[str, Any]]:
         """Groups that a household which missed a session may join instead; a person decides."""
         return [
             {
-                "id": coming.id,
-                "name": coming.name,
+                **_named(caller, coming.id, coming.name),
                 "platform": coming.platform.value,
                 "first_session_at": coming.first_session_at.isoformat(),
                 "places_left": coming.places_left,
@@ -115,16 +116,19 @@ class ReportView:
             if coming.id != cohort.id
         ]
 
-    def _earlier(self, connection: Connection, carer: Carer) -> dict[str, Any] | None:
+    def _earlier(
+        self, connection: Connection, carer: Carer, caller: Caller
+    ) -> dict[str, Any] | None:
         """What a transferred carer attended in the cohort they came from: shown, not counted."""
         origin = cohorts.read_carer_cohort(connection, carer.transferred_from or "")
         cohort = cohorts.read_cohort(connection, origin) if origin else None
         if cohort is None:
             return None
         report = self._build(connection, cohort)
+        named = _named(caller, cohort.id, cohort.name)
         return {
-            "cohort": cohort.id,
-            "name": cohort.name,
+            "cohort": named["id"],
+            "name": named["name"],
             "weeks": [
                 {
                     "week": r.session.week,
@@ -135,6 +139,12 @@ class ReportView:
                 if r.weeks[carer.transferred_from or ""].verdict is not Verdict.PENDING
             ],
         }
+
+
+def _named(caller: Caller, cohort_id: str, name: str) -> dict[str, str | None]:
+    """Another cohort; whoever was not given it learns that it is there, and not which it is."""
+    known = caller.may_see(cohort_id)
+    return {"id": cohort_id if known else None, "name": name if known else None}
 
 
 def changed_json(before: AttendanceReport, after: AttendanceReport) -> list[dict[str, Any]]:

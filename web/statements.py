@@ -99,7 +99,7 @@ def _add_corrections(api: Operations, view: ReportView) -> None:
             if said
             else None,
         )
-        return jsonify(view.week(cohort, week, carer_id))
+        return jsonify(view.week(cohort, caller, week, carer_id))
 
 
 def _add_identities(api: Operations, view: ReportView) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from course.model import Platform
+from course.model import ParticipantEvent, Platform
 from course.store import bot_calls
 from course.store import series as series_store
 from course.store.bot_calls import BotCall
-from course.store.database import Database
-from course.store.evidence import call_events
-from webhooks.inbox import Delivery, Inbox
+from course.store.database import STORAGE_TROUBLE, Database
+from course.store.evidence import call_events, save_events
+from webhooks.inbox import NotStored
 from webhooks.rejected import Rejected
-from webhooks.teams_calls import facts, parse, verify_bearer
+from webhooks.teams_calls import Told, facts, parse, verify_bearer
 from webhooks.teams_tokens import UnknownKey
 
 
@@ -28,14 +28,12 @@ class SigningKeys(Protocol):
 class CallsReader:
     """One snapshot after the other: the next is compared with what the last ones left."""
 
-    def __init__(
-        self, *, database: Database, inbox: Inbox, audience: str, signing_keys: SigningKeys
-    ) -> None:
+    def __init__(self, *, database: Database, audience: str, signing_keys: SigningKeys) -> None:
         self._database = database
-        self._inbox = inbox
         self._audience = audience
         self._signing_keys = signing_keys
         self._line = threading.Lock()
+        self._changed_in: dict[str, dict[str, int]] = {}  # by call, by participant
 
     def take(self, secret: str, authorization: str, body: bytes, *, now: datetime) -> int:
         """Store what a delivery tells; how many facts were new.
@@ -50,15 +48,38 @@ class CallsReader:
                 raise Rejected("unknown_call")
             stored = series_store.read_series(connection, call.cohort_id, Platform.TEAMS)
         told = parse(body, organiser_ref=stored.organiser_ref if stored else None)
-        with self._line:
-            with self._database.read() as connection:
-                known = call_events(connection, call.series_ref, since=call.asked_at)
-            new = facts(told, known, call_id=call.id, series_ref=call.series_ref, at=now)
-            if new:
-                self._inbox.accept([Delivery(notification=None, events=(e,)) for e in new])
+        new = self._compared(call, told, now)
         if told.is_over:
             self._end(call, now)
         return len(new)
+
+    def _compared(self, call: BotCall, told: Told, now: datetime) -> list[ParticipantEvent]:
+        """Store what is new in a snapshot; one at a time, whichever process it came to."""
+        try:
+            with self._line, self._database.write() as connection:
+                bot_calls.hold_call(connection, call.id)
+                in_order = self._without_older(call, told)
+                known = call_events(connection, call.series_ref, since=call.asked_at)
+                new = facts(in_order, known, call_id=call.id, series_ref=call.series_ref, at=now)
+                save_events(connection, new)
+        except STORAGE_TROUBLE as e:
+            raise NotStored("the database did not take the snapshot") from e
+        return new
+
+    def _without_older(self, call: BotCall, told: Told) -> Told:
+        """Snapshots may overtake each other: one in which somebody is as they were before is old.
+
+        Its people are no news, and whoever is missing in it has not left.
+        """
+        seen = self._changed_in.setdefault(call.id, {})
+        rosters = []
+        for roster in told.rosters:
+            numbers = {s.ref: s.changed_in for s in roster if s.changed_in is not None}
+            if any(number < seen.get(ref, number) for ref, number in numbers.items()):
+                continue
+            seen.update(numbers)
+            rosters.append(roster)
+        return told._replace(rosters=tuple(rosters))
 
     def _end(self, call: BotCall, now: datetime) -> None:
         with self._database.write() as connection:
@@ -69,6 +90,7 @@ class CallsReader:
                 kept_alive_at=call.kept_alive_at,
                 ended_at=now,
             )
+        self._changed_in.pop(call.id, None)
 
     def _believe(self, authorization: str, now: datetime) -> None:
         try:

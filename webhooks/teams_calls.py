@@ -38,9 +38,13 @@ def verify_bearer(header: str, *, keys: Mapping[str, Any], audience: str, now: d
 
 
 class Seen(NamedTuple):
-    """One participant in a snapshot. None: not said."""
+    """One participant in a snapshot. None: not said.
+
+    `changed_in`: the number of the roster in which they last changed; it only ever grows.
+    """
 
     ref: str
+    changed_in: int | None
     who: Participant
     in_lobby: bool
     muted: bool | None
@@ -83,8 +87,10 @@ def _seen(data: Sequence[Any], organiser_ref: str | None) -> Iterator[Seen]:
         if not ref:
             raise Malformed("a participant without id")
         muted, streams = field(found, "ismuted"), field(found, "mediastreams")
+        number = field(found, "rostersequencenumber")
         yield Seen(
             ref=ref,
+            changed_in=number if isinstance(number, int) and not isinstance(number, bool) else None,
             who=who_is(found, organiser_ref),
             in_lobby=field(found, "isinlobby") is True,
             muted=muted if isinstance(muted, bool) else None,

@@ -235,6 +235,7 @@ def parse(body: bytes, *, received_at: datetime, sent_direction: str) -> Parsed:
             series_ref=series_ref,
             instance_ref=instance_ref,
             told_at=told_at,
+            received_at=received_at,
             sent_direction=sent_direction,
             notification_id=delivery_key,
         )
@@ -361,9 +362,10 @@ def _kept(
             "server_urls": str(payload.get("server_urls") or "")[:1000],
         }
     if name in ("meeting.updated", "meeting.deleted"):
+        told = meeting.get("occurrences")
         kept["occurrences"] = [
             str(o.get("occurrence_id"))
-            for o in meeting.get("occurrences") or []
+            for o in (told if isinstance(told, list) else [])
             if isinstance(o, dict)
         ]
     return _KEEPER.encode(kept)

@@ -72,6 +72,7 @@ def media_events(
     series_ref: str | None,
     instance_ref: str | None,
     told_at: datetime,
+    received_at: datetime,
     sent_direction: str,
     notification_id: str,
 ) -> tuple[ParticipantEvent, ...]:
@@ -97,6 +98,7 @@ def media_events(
             seat_ref=seat,
             level=level,
             notification_id=notification_id,
+            received_at=received_at,
         )
 
     if name == "meeting.participant_qos":

@@ -56,6 +56,12 @@ def note_call(
     )
 
 
+def hold_call(connection: Connection, call_id: str) -> None:
+    """Keep other processes from changing what is known of this call until the end of this."""
+    table = tables.bot_call
+    connection.execute(select(table.c.id).where(table.c.id == call_id).with_for_update())
+
+
 def live_calls(connection: Connection) -> list[BotCall]:
     """The calls that have not ended."""
     table = tables.bot_call

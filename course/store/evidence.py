@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +15,7 @@ from sqlalchemy import (
     union,
 )
 
+from course.instances import window_of
 from course.model import (
     Cohort,
     EventKind,
@@ -167,18 +168,32 @@ def call_events(
 
 
 def known_instances(connection: Connection, cohort: Cohort, session: Session) -> tuple[str, ...]:
-    """The held instances that notifications named around a session."""
+    """The held instances that notifications named around a session, on the cohort's platform.
+
+    Also those of a series that was since made anew.
+    """
     table = tables.participant_event
+    refs = union(
+        *(
+            select(series.c.series_ref).where(
+                series.c.cohort_id == cohort.id,
+                series.c.platform == cohort.platform.value,
+                series.c.series_ref.is_not(None),
+            )
+            for series in (tables.series, tables.former_series)
+        )
+    )
+    begins, ends = window_of(session)
     rows = connection.execute(
         select(table.c.instance_ref)
         .distinct()
         .where(
             table.c.platform == cohort.platform.value,
-            table.c.series_ref == cohort.series_ref,
+            table.c.series_ref.in_(refs),
             table.c.instance_ref.is_not(None),
             table.c.source == Source.WEBHOOK.value,
-            table.c.occurred_at >= session.starts_at - timedelta(minutes=30),
-            table.c.occurred_at <= session.ends_at + timedelta(minutes=120),
+            table.c.occurred_at >= begins,
+            table.c.occurred_at <= ends,
         )
         .order_by(table.c.instance_ref)
     )

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, union, update
 
 from course.instances import WINDOW_AFTER, WINDOW_BEFORE
-from course.model import Cohort, EventKind
+from course.model import Cohort
 from course.reports import build_report, verdicts_json
 from course.store import access, cohorts, tables
-from course.store.evidence import read_evidence
+from course.store.evidence import known_instances, read_evidence
 
 CLOSED, LATE = "closed", "later evidence"
 
@@ -150,25 +150,11 @@ def late_evidence(
     Looked for every minute, also while the whole country joins: cohorts are read, and judged, only
     where a fact belongs to a session whose register is closed.
     """
-    event, series = tables.participant_event, tables.series
-    came: dict[str, list[datetime]] = {}
-    for cohort_id, at in connection.execute(
-        select(series.c.cohort_id, event.c.occurred_at)
-        .join(
-            series,
-            (series.c.platform == event.c.platform) & (series.c.series_ref == event.c.series_ref),
-        )
-        .where(
-            event.c.received_at > since,
-            event.c.received_at <= until,
-            event.c.kind != EventKind.SEEN.value,
-        )
-        .distinct()
-    ):
-        came.setdefault(cohort_id, []).append(at)
-    if not came:
+    of_series = _told_of_series(connection, since, until)
+    of_instance = _told_of_instances(connection, since, until)
+    instants = [at for told in [*of_series.values(), *of_instance.values()] for at in told]
+    if not instants:
         return []
-    instants = [at for told in came.values() for at in told]
     late: dict[str, list[int]] = {}
     session, register = tables.session, tables.register
     for cohort_id, week, starts_at, ends_at in connection.execute(
@@ -184,10 +170,67 @@ def late_evidence(
         )
     ):
         begins, ends = starts_at - WINDOW_BEFORE, ends_at + WINDOW_AFTER
-        if any(begins <= at <= ends for at in came.get(cohort_id, ())):
+        told = of_series.get(cohort_id, [])
+        around = {
+            ref
+            for ref, told_at in of_instance.items()
+            if any(begins <= at <= ends for at in told_at)
+        }
+        if any(begins <= at <= ends for at in told) or (
+            around and _held(connection, cohort_id, week) & around
+        ):
             late.setdefault(cohort_id, []).append(week)
     return [
         (cohort, sorted(weeks))
         for cohort_id, weeks in sorted(late.items())
         if (cohort := cohorts.read_cohort(connection, cohort_id)) is not None
     ]
+
+
+def _told_of_series(
+    connection: Connection, since: datetime, until: datetime
+) -> dict[str, list[datetime]]:
+    """When what was told lately happened, by cohort; also in a series that was since made anew."""
+    event = tables.participant_event
+    asked = union(
+        *(
+            select(series.c.cohort_id, event.c.occurred_at)
+            .join(
+                series,
+                (series.c.platform == event.c.platform)
+                & (series.c.series_ref == event.c.series_ref),
+            )
+            .where(event.c.received_at > since, event.c.received_at <= until)
+            for series in (tables.series, tables.former_series)
+        )
+    )
+    found: dict[str, list[datetime]] = {}
+    for cohort_id, at in connection.execute(asked):
+        found.setdefault(cohort_id, []).append(at)
+    return found
+
+
+def _told_of_instances(
+    connection: Connection, since: datetime, until: datetime
+) -> dict[str, list[datetime]]:
+    """The same of facts that name an instance and no series, by instance."""
+    event = tables.participant_event
+    found: dict[str, list[datetime]] = {}
+    for ref, at in connection.execute(
+        select(event.c.instance_ref, event.c.occurred_at)
+        .distinct()
+        .where(
+            event.c.received_at > since,
+            event.c.received_at <= until,
+            event.c.series_ref.is_(None),
+            event.c.instance_ref.is_not(None),
+        )
+    ):
+        found.setdefault(ref, []).append(at)
+    return found
+
+
+def _held(connection: Connection, cohort_id: str, week: int) -> set[str]:
+    cohort = cohorts.read_cohort(connection, cohort_id)
+    session = cohort.session(week) if cohort else None
+    return set(known_instances(connection, cohort, session)) if cohort and session else set()

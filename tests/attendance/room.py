@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -28,10 +28,10 @@ from course.store import access, cohorts, watches
 from course.store import series as series_store
 from course.store.database import Database
 from course.store.watches import StoredWatch
+from integration import zoom_record
 from integration.provider import PlatformRecord
 from integration.reconciliation import Reconciliation
 from integration.teams_record import report_events
-from integration.zoom_record import instance_events, participant_events
 from sandbox.graph_encryption import encrypt
 from tests.factories import FIRST, make_carer, make_cohort
 from tests.fakes import FakeClock, FakeProvider
@@ -76,7 +76,7 @@ class Room:
     """One cohort on one platform, with everything that hears and shows it.
 
     `carers`: names by household. On Zoom a carer's personal link is known by `r1`, `r2` ... in
-    the order in which they are given.
+    the order in which they are given. `enrolled`: who was enrolled in which minute of week 2.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Room:
         platform: Platform,
         carers: Mapping[str, tuple[str, ...]] | None = None,
         organiser_ref: str = HOST,
+        enrolled: Mapping[str, float] | None = None,
         **changes: Any,
     ) -> None:
         self.platform = platform
@@ -95,6 +96,8 @@ class Room:
         self._connections: dict[tuple[str, str], str] = {}
         self._seats: dict[tuple[str, str], str] = {}
         self.carers = self._invite(carers or {"H1": ("Maya Patel",), "H2": ("Tom Becker",)})
+        for name, minute in (enrolled or {}).items():
+            self.carers[name] = replace(self.carers[name], enrolled_at=at(minute))
         self._store_cohort(organiser_ref, changes)
         self.inbox = Inbox(database)
         self._client = Client(over(self._receivers(), self._flask()))
@@ -244,6 +247,10 @@ class Room:
         self._seats[place] = f"S{next(self._numbers)}"
         self._move("joined", who, minute, device, **more)
 
+    def join_again(self, who: str, minute: float, device: str = "laptop", **more: Any) -> None:
+        """The same connection comes in, without having been told to leave."""
+        self._move("joined", who, minute, device, **more)
+
     def leave(self, who: str, minute: float, device: str = "laptop", **more: Any) -> None:
         """They go."""
         self._move("left", who, minute, device, **more)
@@ -265,11 +272,21 @@ class Room:
         self.join(who, begin, device, **more)
         self.leave(who, end, device, **more)
 
-    def camera(self, who: str, begin: int, end: int, *, on: bool, device: str = "laptop") -> None:
+    def camera(
+        self,
+        who: str,
+        begin: int,
+        end: int,
+        *,
+        on: bool,
+        sound: bool = True,
+        device: str = "laptop",
+    ) -> None:
         """Zoom's quality reports of whole minutes."""
         rows = []
         for minute in range(begin, end):
-            rows.append(_quality(minute, "audio_output", "27.15 kbps"))
+            rows.append(_quality(minute, "cpu_usage", ""))
+            rows += [_quality(minute, "audio_output", "27.15 kbps")] if sound else []
             rows += [_quality(minute, "video_output", "391 kbps")] if on else []
         participant = {"user_id": self._seats[(who, device)], "qos": rows}
         self._zoom("meeting.participant_qos", end, {"uuid": "one", "participant": participant})
@@ -280,59 +297,72 @@ class Room:
         assert self._client.get(f"/join/join-{self.carers[who].id}").status_code == 200
         self.clock.now = before
 
-    def record(self, *rows: tuple[str, float, float], **more: Any) -> None:
-        """What the platform's own record will say: (who, from, to)."""
+    def record(self, *rows: tuple[Any, ...], **more: Any) -> None:
+        """What the platform's own record will say: (who, from, to), or on Teams (who, from, to,
+        from, to) where one row tells of coming back.
+
+        `held`: from when to when; `names`, `links`: what it shows instead; `undated`: who is named
+        without times, and since when; `engagements`: cameras, on Teams.
+        """
         begin, end = more.get("held", (-5, 120))
+        told: list[tuple[Any, ...]] = list(rows)
+        told += [(who, a, None) for who, a in more.get("undated", ())]
         if self.platform is Platform.ZOOM:
-            told = [
-                {
-                    "user_id": self._seats.get((who, "laptop"), f"S{next(self._numbers)}"),
-                    "name": more.get("names", {}).get(who, who),
-                    "registrant_id": self._link(who, {}) or "",
-                    "join_time": zulu(a),
-                    "leave_time": zulu(b),
-                    "status": "in_meeting",
-                }
-                for who, a, b in rows
-            ]
-            events = [
-                *instance_events(
-                    {"start_time": zulu(begin), "end_time": zulu(end)},
-                    series_ref=SERIES,
-                    uuid="one",
-                ),
-                *participant_events(told, series_ref=SERIES, uuid="one", host_ref=HOST),
-            ]
+            found = zoom_record.read_instance(
+                {"start_time": zulu(begin), "end_time": zulu(end), "host_id": HOST},
+                [self._zoom_row(who, a, b, more) for who, a, b in told],
+                series_ref=SERIES,
+                uuid="one",
+            )
         else:
-            engagements: Mapping[str, Any] = more.get("engagements", {})
-            events = report_events(
+            found = report_events(
                 {
                     "id": "report",
                     "meetingStartDateTime": zulu(begin),
                     "meetingEndDateTime": zulu(end),
                 },
-                [
-                    {
-                        "id": f"A{next(self._numbers)}",
-                        "role": "Presenter",
-                        "identity": {"id": f"g{next(self._numbers)}", "displayName": who},
-                        "attendanceIntervals": [
-                            {"joinDateTime": zulu(a), "leaveDateTime": zulu(b)}
-                        ],
-                        "engagements": [
-                            {
-                                "engagementType": "camera",
-                                "engagementSubType": "cameraOn" if on else "cameraOff",
-                                "dateTime": zulu(minute),
-                            }
-                            for minute, on in engagements.get(who, ())
-                        ],
-                    }
-                    for who, a, b in rows
-                ],
+                [self._teams_row(row[0], row[1:], more) for row in told],
                 series_ref=SERIES,
             )
-        self.provider.record = PlatformRecord(events=tuple(events), complete=bool(rows))
+        self.provider.record = PlatformRecord(events=tuple(found), complete=bool(rows))
+
+    def _zoom_row(
+        self, who: str, a: float, b: float | None, more: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            "user_id": self._seats.get((who, "laptop"), f"S-{who}"),
+            "name": more.get("names", {}).get(who, who),
+            "registrant_id": more.get("links", {}).get(who, self._link(who, {}) or ""),
+            "join_time": zulu(a),
+            "leave_time": zulu(a if b is None else b),
+            "status": "in_meeting",
+        }
+
+    def _teams_row(
+        self, who: str, times: Sequence[float | None], more: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        number, shown = next(self._numbers), more.get("names", {}).get(who, who)
+        intervals = [
+            {
+                "joinDateTime": None if b is None else zulu(a or 0),
+                "leaveDateTime": None if b is None else zulu(b),
+            }
+            for a, b in zip(times[::2], times[1::2], strict=True)
+        ]
+        return {
+            "id": f"A{number}",
+            "role": "Presenter",
+            "identity": {"id": f"g{number}", "displayName": shown},
+            "attendanceIntervals": intervals,
+            "engagements": [
+                {
+                    "engagementType": "camera",
+                    "engagementSubType": "cameraOn" if on else "cameraOff",
+                    "dateTime": zulu(minute),
+                }
+                for minute, on in more.get("engagements", {}).get(who, ())
+            ],
+        }
 
     # What people see and say
 

@@ -174,6 +174,10 @@ def test_a_household_that_missed_a_week_is_shown_the_next_groups_with_room(
     assert households["H1"]["next_cohorts"] == []
     (item,) = [i for i in room.attention() if i["kind"] == "absent"]
     assert "perhaps our next group will be more suitable" in item["says"]
+    room.sign_in("facilitator")  # who was not given the next group, and so not told which it is
+    households = {h["reference"]: h for h in room.report()["households"]}
+    assert households["H2"]["next_cohorts"][0]["places_left"] == 12
+    assert "The next group" not in str(room.report())
 
 
 def test_an_exception_counts_as_the_cohorts_rule_says_and_is_shown_as_what_it_is(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from course.completion import stand
+from course.completion import best_week, stand
 from course.model import (
     AllSessions,
     CarerWeek,
@@ -76,3 +76,21 @@ def test_exceptions_count_as_the_rule_says(kind: CorrectionKind, expected: AllSe
     )
     last = CarerWeek(week=8, verdict=N, correction=said)
     assert stand([*weeks(*[A] * 7), last], Rule(), all_held=True).all_sessions is expected
+
+
+@pytest.mark.parametrize("first_excused", [True, False])
+def test_of_two_who_were_away_the_excused_one_counts_whoever_comes_first(
+    *, first_excused: bool
+) -> None:
+    excused = Correction(
+        week=2,
+        carer_id="a",
+        verdict=N,
+        kind=CorrectionKind.EXCUSED,
+        reason="a funeral",
+        made_by="Ann",
+        made_at=datetime(2027, 1, 16, tzinfo=UTC),
+    )
+    pair = [CarerWeek(week=2, verdict=N, correction=excused), CarerWeek(week=2, verdict=N)]
+    best = best_week(pair if first_excused else pair[::-1], Rule())
+    assert stand([best], Rule(), all_held=False).all_sessions is AllSessions.AT_RISK

@@ -17,6 +17,9 @@ def stay(ref: str, begins: float, ends: float) -> list[ParticipantEvent]:
     return [event(EventKind.JOINED, begins, ref), event(EventKind.LEFT, ends, ref)]
 
 
+WHOLE = ((at(0), at(60)),)
+
+
 def used(begins: float, ends: float) -> ParticipantEvent:
     """A microphone was used in a stay of those times."""
     return event(
@@ -35,26 +38,26 @@ def by_ref(*events: ParticipantEvent) -> dict[str, Connection]:
 
 def test_the_only_stay_with_those_times_is_meant() -> None:
     found = by_ref(*stay("a", 0, 60), *stay("b", 5, 60), used(0.2, 60.5))
-    assert judge_microphone([found["a"]]) == "connected"
-    assert judge_microphone([found["b"]]) == "unknown"
+    assert judge_microphone([found["a"]], WHOLE) == "connected"
+    assert judge_microphone([found["b"]], WHOLE) == "unknown"
     assert not found["a"].is_record  # its presence is still what was pushed
 
 
 @pytest.mark.parametrize(("begins", "ends"), [(1, 60), (0, 62), (30, 40)])
 def test_other_times_are_nobodys(begins: float, ends: float) -> None:
     found = by_ref(*stay("a", 0, 60), used(begins, ends))
-    assert judge_microphone([found["a"]]) == "unknown"
+    assert judge_microphone([found["a"]], WHOLE) == "unknown"
 
 
 def test_two_stays_with_the_same_times_leave_it_open() -> None:
     found = by_ref(*stay("a", 0, 60), *stay("b", 0.1, 60), used(0, 60))
-    assert {judge_microphone([c]) for c in found.values()} == {"unknown"}
+    assert {judge_microphone([c], WHOLE) for c in found.values()} == {"unknown"}
 
 
 def test_the_records_own_stay_is_asked_where_nothing_was_pushed() -> None:
     recorded = event(EventKind.STAY, 0, "r", until_at=at(60), source=Source.PLATFORM_RECORD)
     found = by_ref(recorded, used(0, 60))
-    assert judge_microphone([found["r"]]) == "connected"
+    assert judge_microphone([found["r"]], WHOLE) == "connected"
 
 
 def test_a_state_says_nothing_of_the_time_before_it_and_a_switch_does() -> None:

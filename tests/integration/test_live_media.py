@@ -8,16 +8,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from course.model import EventKind, Level, Participant, ParticipantEvent, Platform, Source
 from course.store import cohorts, evidence
 from course.store import series as series_store
-from course.store.database import Database
+from course.store.database import STORAGE_TROUBLE, Database
 from course.store.notifications import Notification
 from integration.calibration import Side, advice, compare
 from integration.live_media import LiveMedia
 from integration.media_streams import STARTED, STOPPED, MediaStreams, Stream
 from integration.provider import ProviderError, Series, SeriesPlan, Slot
+from integration.zoom_dashboard import media_events
 from tests.factories import FIRST, make_cohort
 from tests.fakes import FakeClock, FakeProvider
 from tests.stand_ins import StandIns, stand_ins
@@ -108,6 +110,16 @@ def test_a_dashboard_in_trouble_is_asked_again_later(held: Database) -> None:
     assert media.poll() == 0
     clock.move(timedelta(minutes=3))
     assert media.poll() == 1
+
+
+def test_a_microphone_that_sent_nothing_is_told_for_every_minute() -> None:
+    silent = [{"date_time": f"2027-01-09T10:0{n}:00Z", "video_output": {}} for n in range(5)]
+    told = media_events(
+        [{"user_id": "S1", "user_qos": silent}], uuid="one", sent_direction="output"
+    )
+    microphone = [e for e in told if e.kind is EventKind.MICROPHONE]
+    assert {e.level for e in microphone} == {Level.NOT_SENDING}
+    assert len(microphone) == 5
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +250,60 @@ def test_an_announced_stream_is_joined_heard_joined_again_and_left(held: Databas
     clock.move(timedelta(minutes=5))
     streams.look()
     assert (streams.live, len(joined_streams)) == (0, 2)
+
+
+def heard_streams(held: Database, clock: FakeClock) -> tuple[MediaStreams, list[FakeStream]]:
+    """The worker with one announced stream that it has joined."""
+    joined_streams: list[FakeStream] = []
+
+    def connect(stream: Stream, **heard: Callable[..., None]) -> FakeStream:
+        joined_streams.append(
+            FakeStream(stream, on_camera=heard["on_camera"], on_lost=heard["on_lost"])
+        )
+        return joined_streams[-1]
+
+    streams = MediaStreams(held, connect, clock=clock)
+    clock.move(timedelta(seconds=10))
+    streams.look()
+    return streams, joined_streams
+
+
+def test_after_a_sudden_end_nobody_knows_until_the_camera_is_switched_again(held: Database) -> None:
+    clock = FakeClock(SOON)
+    announced(held, STARTED)
+    streams, (stream,) = heard_streams(held, clock)
+    stream.on_camera([1], True)
+    for _ in range(8):
+        clock.move(timedelta(minutes=1))
+        streams.look()
+    # The process is killed here, without a word; another one starts ten minutes later.
+    clock.move(timedelta(minutes=10))
+    heard_streams(held, clock)
+    told = [level for _, level in cameras(held)]
+    assert told[-1] is None
+    with held.read() as connection:
+        events = evidence.instance_events(connection, "one")
+    unknown_from = max(e.occurred_at for e in events)
+    last_said = max(e.occurred_at for e in events if e.level is Level.ON)
+    assert timedelta() < unknown_from - last_said < timedelta(seconds=1)
+    assert last_said > SOON + timedelta(minutes=4)  # it was said again meanwhile
+
+
+def test_what_could_not_be_stored_is_stored_at_the_next_look(held: Database) -> None:
+    clock = FakeClock(SOON)
+    announced(held, STARTED)
+    streams, (stream,) = heard_streams(held, clock)
+    stream.on_camera([1], True)
+    stream.on_camera([1], False)
+    with held.write() as connection:
+        connection.execute(text("ALTER TABLE participant_event RENAME TO away"))
+    with pytest.raises(STORAGE_TROUBLE):
+        streams.look()
+    with held.write() as connection:
+        connection.execute(text("ALTER TABLE away RENAME TO participant_event"))
+    clock.move(timedelta(seconds=1))
+    streams.look()
+    assert sorted(level or "" for _, level in cameras(held)) == [Level.OFF, Level.ON]
 
 
 def test_a_stream_anywhere_but_at_zoom_is_not_joined(held: Database) -> None:

@@ -76,7 +76,6 @@ class Desk:
         self.keys: dict[str, Any] = {"k1": KEY.public_key()}
         reader = CallsReader(
             database=database,
-            inbox=self.inbox,
             audience=CLIENT,
             signing_keys=self.signing_keys,
         )
@@ -170,6 +169,22 @@ def test_a_snapshot_tells_who_came_and_the_next_who_left(desk: Desk) -> None:
         (EventKind.CAMERA, "p1", Level.ON, 1.0),
         (EventKind.MICROPHONE, "p1", Level.OFF, 1.0),
         (EventKind.LEFT, "p1", None, 20.0),
+    }
+
+
+def test_a_snapshot_that_was_overtaken_makes_nobody_leave(desk: Desk) -> None:
+    maya = person("p1", "Maya Patel", camera=False, muted=True, rosterSequenceNumber=3)
+    switched = person("p1", "Maya Patel", camera=True, muted=True, rosterSequenceNumber=5)
+    tom = person("p2", "Tom Becker", camera=True, muted=True, rosterSequenceNumber=4)
+    assert desk.told(1, [switched, tom]) == 202
+    assert desk.told(2, [maya]) == 202  # from before Tom came
+    assert {(kind, ref, level) for kind, ref, level, _ in desk.facts()} == {
+        (EventKind.JOINED, "p1", None),
+        (EventKind.CAMERA, "p1", Level.ON),
+        (EventKind.MICROPHONE, "p1", Level.OFF),
+        (EventKind.JOINED, "p2", None),
+        (EventKind.CAMERA, "p2", Level.ON),
+        (EventKind.MICROPHONE, "p2", Level.OFF),
     }
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from course.model import EventKind, Level, Role
@@ -346,6 +346,7 @@ ANYTHING = st.recursive(
 NAMES = sorted(zoom.KNOWN)
 
 
+@example(name="meeting.deleted", stamp=None, about={"occurrences": True}, who={})
 @given(
     name=st.sampled_from(NAMES),
     stamp=ANYTHING,
