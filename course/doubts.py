@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from course.connections import Connection
 from course.identity import Roster, participant_key
+from course.intervals import intersect
 from course.model import Carer, CarerWeek, Cohort, Evidence, Verdict
 from course.verdicts import Found
 
@@ -96,7 +97,7 @@ def ask_about_strangers(
             possible = [
                 pair
                 for pair in world
-                if _could_be(roster, cohort, carer, pair[1], by_name_only=stayed)
+                if _could_be(roster, cohort, carer, pair[1], found, by_name_only=stayed)
             ]
             if not possible:
                 continue
@@ -116,16 +117,25 @@ def ask_about_strangers(
 
 
 def _could_be(
-    roster: Roster, cohort: Cohort, carer: Carer, connection: Connection, *, by_name_only: bool
+    roster: Roster,
+    cohort: Cohort,
+    carer: Carer,
+    connection: Connection,
+    found: Judged,
+    *,
+    by_name_only: bool,
 ) -> bool:
     """Whether an unidentified participant may have been this carer.
 
-    Who bears the full name of one carer is taken for that one, or for somebody at their device.
+    Who bears the full name of one carer is taken for that one, or for somebody at their device;
+    unless that one was there already, at the same time: then the name says nothing.
     """
     named = {s.carer_id for s in roster.suggest(connection) if s.score == 1}
-    if not named:
-        return not by_name_only
-    return carer.id in named or any(c.id in named for c in _partners(cohort, carer))
+    if carer.id in named or any(c.id in named for c in _partners(cohort, carer)):
+        return True
+    stay = [*connection.spans, (connection.began_at, connection.last_seen_at)]
+    elsewhere = {c for c in named if intersect(found[c].intervals, stay)}
+    return not by_name_only and named == elsewhere
 
 
 def _partners(cohort: Cohort, carer: Carer) -> list[Carer]:

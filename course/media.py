@@ -114,7 +114,11 @@ def judge_camera(
     `ticks` are a facilitator's words about this carer in this session, the last one counts.
     """
     tellings: list[Telling] = []
-    phones = telephones(connections)
+    said = (
+        max(ticks, key=lambda e: (e.received_at or e.occurred_at, e.key)).level if ticks else None
+    )
+    seen = said in ON_LEVELS or said is Level.PARTLY
+    phones = frozenset[str]() if seen else telephones(connections)
     for source in PRECEDENCE:
         # The record tells the same devices a second time: each telling is judged by itself.
         for is_record in (True, False):
@@ -125,11 +129,10 @@ def judge_camera(
                 tellings.append(found)
     partly = False
     if ticks:
-        level = max(ticks, key=lambda e: (e.received_at or e.occurred_at, e.key)).level
-        partly = level is Level.PARTLY
+        partly = said is Level.PARTLY
         spans = union(present)
-        if level in (*ON_LEVELS, *OFF_LEVELS) and spans:
-            on = level in ON_LEVELS
+        if said in (*ON_LEVELS, *OFF_LEVELS) and spans:
+            on = said in ON_LEVELS
             tellings.append(
                 Telling(source=Source.FACILITATOR, on=spans if on else (), off=() if on else spans)
             )
@@ -187,14 +190,17 @@ def _by_source(tellings: Sequence[Telling]) -> tuple[Telling, ...]:
 
 
 def telephones(connections: Sequence[Connection]) -> frozenset[str]:
-    """Which of these dialled in. A number may also be typed as a name: who sends video did not."""
-    sent = {
+    """Which of these dialled in. A number may also be typed as a name: who sends video did not,
+    nor whoever came by a personal link under it.
+    """
+    typed = {
         name
         for c in connections
-        if any(e.kind is EventKind.CAMERA and e.level in ON_LEVELS for e in c.media)
+        if not (c.by_phone or c.is_record)
+        or any(e.kind is EventKind.CAMERA and e.level in ON_LEVELS for e in c.media)
         for name in c.names
     }
-    return frozenset(c.ref for c in connections if c.by_phone and not sent & set(c.names))
+    return frozenset(c.ref for c in connections if c.by_phone and not typed & set(c.names))
 
 
 def _told_by(
@@ -250,15 +256,25 @@ def judge_microphone(
     told = [e for c in connections for e in c.media if e.kind is EventKind.MICROPHONE and e.level]
     if any(e.level is not Level.NOT_SENDING for e in told) or telephones(connections):
         return "connected"
-    if ticks:
-        said = max(ticks, key=lambda e: (e.received_at or e.occurred_at, e.key)).level
-        if said is not None:
-            return "absent" if said in OFF_LEVELS and not told else "connected"
+    if (said := _last_said(ticks)) is not None:
+        return "absent" if said in OFF_LEVELS and not told else "connected"
     looked = union((e.occurred_at - SAMPLE, (e.until_at or e.occurred_at) + SAMPLE) for e in told)
     length = total(present)
     if not length or total(intersect(looked, present)) / length < LOOKED_AT:
         return "unknown"
     return "absent"
+
+
+def _last_said(ticks: Sequence[ParticipantEvent]) -> Level | None:
+    if not ticks:
+        return None
+    return max(ticks, key=lambda e: (e.received_at or e.occurred_at, e.key)).level
+
+
+def only_silence(connections: Sequence[Connection]) -> bool:
+    """Whether all that was told of microphones are minutes in which nothing was sent."""
+    levels = {e.level for c in connections for e in c.media if e.kind is EventKind.MICROPHONE}
+    return levels - {None} == {Level.NOT_SENDING}
 
 
 def _stay(connection: Connection, present: Sequence[Span]) -> tuple[Span, ...]:

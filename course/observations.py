@@ -54,12 +54,32 @@ def _visits(connection: Connection, source: Source, stay: Sequence[Span]) -> tup
         last = max([connection.last_seen_at, *(end for _, end in stay)])
         visits.append((connection.open_from, max(connection.open_until or last, last)))
     visits = list(union(visits))
+    if source is Source.PLATFORM_RECORD:
+        # Two devices of one account are one row, and which of them was switched it does not say.
+        both = _overlaps(connection)
+        visits = [visit for visit in visits if not intersect([visit], both)]
     if source is Source.MEDIA_STREAM:  # it does not follow anybody into a breakout room
         moves = [e.occurred_at for e in connection.events if e.kind is EventKind.JOINED]
         edges = sorted({at for visit in visits for at in visit} | set(moves))
         pieces = [(a, b) for a, b in pairwise(edges) if intersect([(a, b)], visits)]
         return tuple(pieces)
     return tuple(visits)
+
+
+def _overlaps(connection: Connection) -> list[Span]:
+    """When one row of the record tells of two stays at once."""
+    stays = sorted(
+        (e.occurred_at, e.until_at)
+        for e in connection.events
+        if e.kind is EventKind.STAY and e.until_at is not None
+    )
+    found: list[Span] = []
+    latest: datetime | None = None
+    for begin, end in stays:
+        if latest is not None and begin < latest:
+            found.append((begin, min(end, latest)))
+        latest = end if latest is None else max(latest, end)
+    return found
 
 
 def _changes(

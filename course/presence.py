@@ -128,6 +128,7 @@ class Presence:
 
     `certain` and `possible` are within the time that was held, `counted` is what minutes are
     counted on. `least` and `most`: the share of the session, if less or more of it was held.
+    `not_in_record`: notifications tell of a stay, and the complete record of nobody like that.
     """
 
     certain: tuple[Span, ...]
@@ -137,6 +138,7 @@ class Presence:
     most: float
     remarks: tuple[str, ...]
     waited: bool
+    not_in_record: bool
 
 
 class _Time:
@@ -190,6 +192,11 @@ def find_presence(
         most=most,
         remarks=tuple(dict.fromkeys(time.remarks)),
         waited=any(c.waited for _, c in found),
+        not_in_record=record_complete
+        and any(
+            c.was_present and not any(_same(i, instance) for i, _ in recorded)
+            for instance, c in live
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from course.connections import SAME_JOIN, SAME_LEAVE, Connection
 from course.identity import Identity, plain_names
 from course.instances import Instance
+from course.intervals import intersect
 
 Identified = list[tuple[Instance, Connection, Identity]]
 _LINKS = ("personal link", "e-mail address")
@@ -39,11 +40,16 @@ def _whose(
 ) -> Identity:
     if any(i is instance and c.seats & row.seats for i, c, _ in live):
         return _at_the_seat(instance, row, live) or who
-    same = [(c, other) for _, c, other in live if _same_stay(row, c)]
+    doubtful = replace(who, carer_id=None, known=False, how=_DOUBTFUL, by_join_page=False)
+    together = [(c, other) for _, c, other in live if _together(row, c)]
+    same = [(c, other) for c, other in together if _same_stay(row, c)]
     shown = plain_names(row)
-    by_name = [other for c, other in same if shown & plain_names(c)]
-    if by_name:
-        return _only(by_name) or who
+    if by_name := [other for c, other in same if shown & plain_names(c)]:
+        return _only(by_name) or (doubtful if any(o.known for o in by_name) else who)
+    # Somebody else bore that name at that time, and the row is of neither of their stays.
+    bore_it = [other for c, other in together if shown & plain_names(c) and other.known]
+    if any(other.carer_id != who.carer_id for other in bore_it):
+        return doubtful
     # Nobody was seen live under that name: somebody was renamed unseen, or was not seen at all.
     renamed = [
         other
@@ -52,9 +58,17 @@ def _whose(
     ]
     if not [other for other in renamed if other.known]:
         return who
-    if len(renamed) == 1:
-        return renamed[0]
-    return replace(who, carer_id=None, known=False, how=_DOUBTFUL, by_join_page=False)
+    return renamed[0] if len(renamed) == 1 else doubtful
+
+
+def _together(row: Connection, live: Connection) -> bool:
+    """Whether both may be of one time."""
+    spans = [*live.spans, *live.orphan_spans]
+    if live.orphan_left_at is not None:
+        spans.append((live.began_at - SAME_JOIN, live.orphan_left_at))
+    if live.open_from is not None:
+        spans.append((live.open_from, max(live.open_from + SAME_LEAVE, live.last_seen_at)))
+    return bool(intersect(row.spans, spans))
 
 
 def _at_the_seat(instance: Instance, connection: Connection, others: Identified) -> Identity | None:

@@ -13,7 +13,7 @@ from course.connections import Connection
 from course.identity import Identity
 from course.instances import Instance
 from course.intervals import minutes, total
-from course.media import IN_WORDS, Camera, judge_camera, judge_microphone
+from course.media import IN_WORDS, Camera, judge_camera, judge_microphone, only_silence
 from course.model import (
     Attestation,
     CameraTold,
@@ -84,7 +84,8 @@ class Sheet:
         why_pending = self._pending(carer, over=over)
         if why_pending is not None:
             return replace(week, verdict=Verdict.PENDING, reasons=(why_pending, *week.reasons))
-        verdict, reasons = self._decide(presence, camera, week.microphone)
+        silent = week.microphone == "unknown" and only_silence(connections)
+        verdict, reasons = self._decide(presence, camera, "silent" if silent else week.microphone)
         came_or_went = self._came_or_went(carer)
         if came_or_went and verdict in (Verdict.ABSENT, Verdict.PARTIAL):
             verdict, reasons = Verdict.UNDETERMINED, (came_or_went, *reasons)
@@ -183,6 +184,11 @@ class Sheet:
                     f"{stayed}; {asked}; without the platform's record nobody can tell whether "
                     "some of the time was not reported",
                 )
+            if presence.not_in_record:
+                return Verdict.UNDETERMINED, (
+                    f"{stayed}; {asked}; the platform's record does not name them, so some of "
+                    "their time may be under another name",
+                )
             return Verdict.PARTIAL, (f"{stayed}; {asked}",)
         if presence.least < self.rule.presence:
             return Verdict.UNDETERMINED, (f"{self._between(presence)}; {asked}",)
@@ -198,6 +204,12 @@ class Sheet:
             return Verdict.UNDETERMINED, (
                 stayed,
                 _camera_open(camera),
+            )
+        if self.rule.microphone == "connected" and microphone == "silent":
+            return Verdict.UNDETERMINED, (
+                stayed,
+                "no sound came in the minutes that were reported; whether a microphone was "
+                "connected a person must say",
             )
         return Verdict.ATTENDED, (stayed,)
 

@@ -181,6 +181,7 @@ def participant_events(
             ends = None
         waiting = row.get("status") == "in_waiting_room"
         seat, name = _text(row, "user_id"), _text(row, "name", "user_name")
+        invitation_ref = _text(row, "registrant_id") or None
         account = _text(row, "participant_user_id", "id")
         is_host = bool(account) and account == host_ref
         found.append(
@@ -198,9 +199,9 @@ def participant_events(
                 seat_ref=seat or None,
                 participant=Participant(
                     display_name=name,
-                    by_phone=is_phone_number(name),
+                    by_phone=is_phone_number(name) and invitation_ref is None,
                     email=_text(row, "user_email"),
-                    invitation_ref=_text(row, "registrant_id") or None,
+                    invitation_ref=invitation_ref,
                     account_ref=account or None,
                     stable_account=bool(account),
                     role=Role.ORGANISER if is_host else Role.ATTENDEE,

@@ -321,11 +321,14 @@ def _participant(meeting: Mapping[str, Any], participant: Mapping[str, Any]) -> 
         str(participant.get("new_role", "")).lower() in _HOSTS
     )
     name = (text(participant.get("user_name")) or "")[:200]
+    invitation_ref = text(participant.get("registrant_id"))
+    # A number may be typed as a name on a personal link; samples have `phone_number` on everybody.
+    dialled = bool(participant.get("phone_number")) or invitation_ref is None
     return Participant(
         display_name=name,
-        by_phone=is_phone_number(name),
+        by_phone=is_phone_number(name) and dialled,
         email=(text(participant.get("email")) or "")[:200],
-        invitation_ref=text(participant.get("registrant_id")),
+        invitation_ref=invitation_ref,
         account_ref=account,
         stable_account=account is not None,
         role=Role.ORGANISER if is_host else Role.ATTENDEE,

@@ -24,6 +24,10 @@ class Known:
 
     joined: bool = False
     left: bool = False
+    recorded: bool = False  # the platform's record has it, with its times
+    undated: bool = False  # the record names it, without
+    microphone: bool = False  # something was told of its microphone
+    whole_microphone: bool = False  # and in all minutes
     last_sign: int | None = None
     on: Mask = 0
     off: Mask = 0
@@ -38,9 +42,10 @@ class Hearing:
     told: list[dict[str, Any]] = field(default_factory=list)  # the notifications as they came
     recorded: list[ParticipantEvent] = field(default_factory=list)
     known: dict[int, Known] = field(default_factory=dict)
+    started: set[int] = field(default_factory=set)  # instances whose start was told
     ended: set[int] = field(default_factory=set)  # instances whose end was told
-    record: bool = False
-    hears_microphones: bool = False
+    record: bool = False  # there is one
+    whole_record: bool = False  # and it has every instance
     ticks: dict[int, Level] = field(default_factory=dict)
     first_join_told: set[int] = field(default_factory=set)  # carers, for the simplest baseline
     told_names: dict[str, float] = field(default_factory=dict)  # seconds, for the other
@@ -84,6 +89,11 @@ class Hearing:
             )
         )
 
+    def hears(self, person: Person) -> bool:
+        """Whether anything was told of this person's microphones, or of the one they sit at."""
+        beside = [] if person.sits_with is None else self.world.carers[person.sits_with].stays
+        return any(self.of(stay).microphone for stay in [*person.stays, *beside])
+
     def possible(self, person: Person, ours: set[int], nobodys: set[int], beside: bool) -> set[str]:
         """The verdicts that fit what reached us.
 
@@ -108,7 +118,7 @@ class Hearing:
         maybe = 0
         for number in nobodys:
             maybe |= self._bounds(stays[number])[1]
-        if not self.record:
+        if not self.whole_record:
             maybe |= world.held  # whole stays may never have been told
         if person.carer in self.ticks:
             ticked = self.ticks[person.carer]
@@ -120,8 +130,8 @@ class Hearing:
         low, high = low & world.held, (high | maybe) & world.held
         held = world.held.bit_count()
         has = any(stays[n].has_microphone or stays[n].by_phone for n in ours)
-        microphones = {True} if has or not ours or not self.hears_microphones else {False}
-        if nobodys:
+        microphones = {True} if has or not ours or not self.hears(person) else {False}
+        if nobodys or not all(self.of(stays[n]).whole_microphone for n in ours):
             microphones = {True, *microphones}
         found = set()
         for present in (low, high):
@@ -135,15 +145,24 @@ class Hearing:
                             microphone=microphone,
                         )
                     )
+        if high and not self.whole_record and not self._held_for_sure():
+            found |= {"partial", "attended"}  # of less, or more, than was truly held
         return found
+
+    def _held_for_sure(self) -> bool:
+        everything = set(range(len(self.world.instances)))
+        return self.started == everything and self.ended == everything
 
     def _bounds(self, stay: Stay) -> tuple[Mask, Mask]:
         """When that stay was certainly, and when it was possibly inside."""
         world, known = self.world, self.of(stay)
         whole = stay.inside(world.length)
-        if self.record or (known.joined and known.left):
+        if known.recorded or (known.joined and known.left and not known.undated):
             return whole, whole
-        end = world.instances[stay.instance][1]
+        begin, end = world.instances[stay.instance]
+        if known.undated:
+            sure = whole if known.joined and known.left else 0
+            return sure, span(begin, end, world.length)
         if known.joined:
             return (
                 span(stay.joined_at, known.last_sign or stay.joined_at, world.length),

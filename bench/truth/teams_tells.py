@@ -30,7 +30,8 @@ class TeamsTells:
     def tell(self) -> Hearing:
         """Everything that reaches us, in any order, some of it twice."""
         for number, (begin, end) in enumerate(self._world.instances):
-            self._post({"eventType": "callStarted"}, begin, always=True)
+            if self._post({"eventType": "callStarted"}, begin):
+                self.hearing.started.add(number)
             if self._post({"eventType": "callEnded"}, end):
                 self.hearing.ended.add(number)
         if self._world.rehearsal:
@@ -158,15 +159,16 @@ class TeamsTells:
         }
 
     def _report(self) -> None:
-        engagements = self._mix.startswith("engagements") or self._mix == "all"
-        for number, (begin, end) in enumerate(self._world.instances):
+        half = len(self._world.instances) > 1 and self._luck.random() < 0.5
+        self.hearing.whole_record = not half
+        for number, (begin, end) in enumerate(self._world.instances[: 1 if half else None]):
             records = []
             for person in self._world.people:
-                for stay in (s for s in person.stays if s.instance == number):
-                    records.append(self._record(person, stay, engagements=engagements))
-                    told = self.hearing.told_names
-                    seconds = stay.left_at - stay.joined_at
-                    told[stay.names[0]] = told.get(stay.names[0], 0) + seconds
+                stays = [s for s in person.stays if s.instance == number]
+                # A signed-in carer is one record with several intervals, a guest is several.
+                merged = self._luck.random() < 0.5
+                for together in [stays] if merged and stays else [[s] for s in stays]:
+                    records.append(self._record(person, together))
             self.hearing.recorded += report_events(
                 {
                     "id": f"report-{number}",
@@ -178,39 +180,62 @@ class TeamsTells:
             )
         self.hearing.events += self.hearing.recorded
 
-    def _record(self, person: Person, stay: Stay, *, engagements: bool) -> dict[str, Any]:
-        host = person.role == "host"
+    def _record(self, person: Person, stays: list[Stay]) -> dict[str, Any]:
+        host, first = person.role == "host", stays[0]
+        # Whether the report shows the first or the last name, nobody has verified.
+        shown = (stays[-1].names if self._luck.random() < 0.5 else first.names[:1])[-1]
+        undated = person.role == "carer" and self._luck.random() < 0.01
+        for stay in stays:
+            known = self.hearing.of(stay)
+            known.recorded, known.undated = not undated, undated
+            told = self.hearing.told_names
+            told[shown] = told.get(shown, 0) + stay.left_at - stay.joined_at
         record: dict[str, Any] = {
-            "id": f"A{stay.number}",
+            "id": f"A{first.number}",
             "emailAddress": "host@example.org" if host else "",
             "role": "Organizer" if host else "Presenter",
             "identity": {
-                "id": HOST if host else f"g{stay.number}",
-                "displayName": stay.names[-1] if person.role == "host" else stay.names[0],
+                "id": HOST if host else f"g{first.number}",
+                "displayName": shown,
                 "tenantId": "t" if host else None,
             },
             "attendanceIntervals": [
                 {
-                    "joinDateTime": instant(stay.joined_at).isoformat(),
-                    "leaveDateTime": instant(stay.left_at).isoformat(),
-                    "durationInSeconds": stay.left_at - stay.joined_at,
+                    "joinDateTime": None if undated else instant(stay.joined_at).isoformat(),
+                    "leaveDateTime": None if undated else instant(stay.left_at).isoformat(),
+                    "durationInSeconds": 0 if undated else stay.left_at - stay.joined_at,
                 }
+                for stay in stays
             ],
         }
         if person.role == "bot":
             record["identity"]["@odata.type"] = "#microsoft.graph.applicationIdentity"
-        if stay.by_phone:
+        if first.by_phone:
             record["identity"]["@odata.type"] = "#microsoft.graph.communicationsPhoneIdentity"
-        if engagements and not stay.by_phone:
-            self._engage(stay, record)
+        if not first.by_phone and (self._mix.startswith("engagements") or self._mix == "all"):
+            both = any(
+                a is not b and a.joined_at < b.left_at and b.joined_at < a.left_at
+                for a in stays
+                for b in stays
+            )
+            record["engagements"] = [
+                e for stay in stays for e in self._engage(stay, tells=not (undated or both))
+            ]
         return record
 
-    def _engage(self, stay: Stay, record: dict[str, Any]) -> None:
-        """Whether joining with the camera on counts as a first engagement, nobody has verified."""
+    def _engage(self, stay: Stay, *, tells: bool) -> list[dict[str, Any]]:
+        """Whether joining with the camera on counts as a first engagement, nobody has verified.
+
+        `tells`: whether it can be said of which device, and from when on.
+        """
         told = stay.camera
         if self._mix == "engagements from the second":
             told = told[1:]
-        record["engagements"] = [
+        if told and tells:
+            known, length = self.hearing.of(stay), self._world.length
+            known.on |= stay.camera_on(length)
+            known.off |= stay.inside(length) & ~stay.camera_on(length)
+        return [
             {
                 "engagementType": "camera",
                 "engagementSubType": "cameraOn" if is_on else "cameraOff",
@@ -218,7 +243,3 @@ class TeamsTells:
             }
             for at, is_on in told
         ]
-        if told:
-            known, length = self.hearing.of(stay), self._world.length
-            known.on |= stay.camera_on(length)
-            known.off |= stay.inside(length) & ~stay.camera_on(length)

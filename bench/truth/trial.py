@@ -12,6 +12,7 @@ from bench.truth.hearing import STARTS, Hearing
 from bench.truth.world import Person, World, invent, judge
 from bench.truth.world import Platform as Where
 from course.identity import normalise
+from course.instances import all_recorded, find_instances, instances_by_week
 from course.model import (
     Attestation,
     Carer,
@@ -72,14 +73,15 @@ def run(seed: int, score: Score) -> None:
         luck, world, mix=mix, loss=loss, record=record
     )
     hearing = teller.tell()
-    hearing.hears_microphones = mix.startswith("qss") or mix == "dashboard"
     hearing.open_pages()
     if "ticks" in mix:
         _tick(luck, hearing)
     cohort = _cohort(world)
+    weeks, _ = instances_by_week(cohort.sessions, find_instances(hearing.events))
+    complete = bool(hearing.recorded) and all_recorded(weeks[1])
     evidence = Evidence(
         events=tuple(hearing.events),
-        registers=(RegisterEntry(week=1, closed_at=AFTER, record_complete=record),),
+        registers=(RegisterEntry(week=1, closed_at=AFTER, record_complete=complete),),
     )
     first = build_report(cohort, evidence, now=AFTER).registers[0]
     evidence, linked = _asked(luck, world, first, evidence)
@@ -180,7 +182,7 @@ def _compare(
 ) -> None:
     world = hearing.world
     mix = where.split(" ", 1)[1]
-    truth = world.verdict(person, hears_microphones=hearing.hears_microphones)
+    truth = world.verdict(person, hears_microphones=hearing.hears(person))
     said = week.verdict.value
     passed_on = any(
         p.link_of == person.carer and p.stays for p in world.people if p.link_of is not None

@@ -244,6 +244,8 @@ class _Casting:
             return [person.name]
         if chance < 0.90:
             return [luck.choice((person.name.upper(), f"  {first}  {last} "))]
+        if chance < 0.905:
+            return [f"07700 900{luck.randint(100, 999)}"]  # typed, not dialled
         if chance < 0.92:
             return [person.name, luck.choice([f"{first}'s iPad", luck.choice(carers).name])]
         return [luck.choice((first, f"{SHORT.get(first, first[:3])} {last}", luck.choice(DEVICES)))]

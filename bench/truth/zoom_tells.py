@@ -14,7 +14,7 @@ from bench.truth.hearing import Hearing, instant
 from bench.truth.world import Person, Stay, World, span
 from course.model import Level
 from integration.zoom_dashboard import media_events
-from integration.zoom_record import instance_events, participant_events
+from integration.zoom_record import read_instance
 from integration.zoom_streams import camera_events
 from webhooks.evidence import ZoomReader
 
@@ -47,7 +47,8 @@ class ZoomTells:
     def tell(self) -> Hearing:
         """Everything that reaches us, in any order, some of it twice."""
         for number, (begin, end) in enumerate(self._world.instances):
-            self._post("meeting.started", self._about(number, begin), begin, always=True)
+            self._post("meeting.started", self._about(number, begin), begin)
+            self.hearing.started.add(number)  # every notification of Zoom's names it
             about = {**self._about(number, begin), "end_time": zulu(instant(end))}
             if self._post("meeting.ended", about, end):
                 self.hearing.ended.add(number)
@@ -193,6 +194,8 @@ class ZoomTells:
     def _note_minutes(self, stay: Stay, minutes: list[tuple[int, bool]]) -> None:
         """A minute "with video" between two such was on; at the ends nobody can tell how much."""
         known, length, told = self.hearing.of(stay), self._world.length, dict(minutes)
+        known.microphone = bool(minutes)
+        known.whole_microphone = len(minutes) == len(self._minutes(stay))
         for minute, sends in minutes:
             mask = span(minute, minute + 60, length) & stay.inside(length)
             if not sends:
@@ -237,38 +240,51 @@ class ZoomTells:
                 known.off = stay.inside(length) & ~known.on
 
     def _report(self) -> None:
-        for number, (begin, end) in enumerate(self._world.instances):
+        half = len(self._world.instances) > 1 and self._luck.random() < 0.5
+        self.hearing.whole_record = not half
+        for number, (begin, end) in enumerate(self._world.instances[: 1 if half else None]):
             rows = []
             for person in self._world.people:
                 for stay in (s for s in person.stays if s.instance == number):
-                    edges = [stay.joined_at, *stay.rooms, stay.left_at]
-                    for n in range(len(edges) - 1):
-                        seat = f"{stay.number}00{n}"
-                        who = self._who(person, stay, seat, stay.names[-1])
-                        rows.append(
-                            {
-                                "id": who["id"],
-                                "user_id": seat,
-                                "name": who["user_name"],
-                                "user_email": "",
-                                "participant_user_id": who["participant_user_id"],
-                                "registrant_id": who.get("registrant_id", ""),
-                                "join_time": zulu(instant(edges[n])),
-                                "leave_time": zulu(instant(edges[n + 1])),
-                                "duration": edges[n + 1] - edges[n],
-                                "status": "in_meeting",
-                            }
-                        )
-                        name = str(who["user_name"])
-                        told = self.hearing.told_names
-                        told[name] = told.get(name, 0) + edges[n + 1] - edges[n]
-            details = {"start_time": zulu(instant(begin)), "end_time": zulu(instant(end))}
-            uuid = uuid_of(number)
-            self.hearing.recorded += instance_events(details, series_ref=SERIES, uuid=uuid)
-            self.hearing.recorded += participant_events(
-                rows, series_ref=SERIES, uuid=uuid, host_ref=HOST
+                    rows += self._rows_of(person, stay)
+            details = {
+                "start_time": zulu(instant(begin)),
+                "end_time": zulu(instant(end)),
+                "host_id": HOST,
+            }
+            self.hearing.recorded += read_instance(
+                details, rows, series_ref=SERIES, uuid=uuid_of(number)
             )
         self.hearing.events += self.hearing.recorded
+
+    def _rows_of(self, person: Person, stay: Stay) -> list[dict[str, Any]]:
+        """One for each room; sometimes without the link, or without a length."""
+        known = self.hearing.of(stay)
+        known.undated = person.role == "carer" and self._luck.random() < 0.01
+        known.recorded = not known.undated
+        without_link = known.joined and self._luck.random() < 0.05
+        edges = [stay.joined_at, *stay.rooms, stay.left_at]
+        rows = []
+        for n in range(len(edges) - 1):
+            who = self._who(person, stay, f"{stay.number}00{n}", stay.names[-1])
+            name = str(who["user_name"])
+            told = self.hearing.told_names
+            told[name] = told.get(name, 0) + edges[n + 1] - edges[n]
+            rows.append(
+                {
+                    "id": who["id"],
+                    "user_id": who["user_id"],
+                    "name": name,
+                    "user_email": "",
+                    "participant_user_id": who["participant_user_id"],
+                    "registrant_id": "" if without_link else who.get("registrant_id", ""),
+                    "join_time": zulu(instant(edges[n])),
+                    "leave_time": zulu(instant(edges[n if known.undated else n + 1])),
+                    "duration": 0 if known.undated else edges[n + 1] - edges[n],
+                    "status": "in_meeting",
+                }
+            )
+        return rows
 
     def _deliver(self) -> None:
         self._luck.shuffle(self._bodies)
@@ -303,7 +319,7 @@ def _any_on(camera: list[tuple[int, bool]], begin: int, end: int, left_at: int) 
 def _rows(minute: int, stay: Stay, *, sends: bool) -> Iterator[dict[str, Any]]:
     at = zulu(instant(minute))
     yield {"date_time": at, "type": "cpu_usage", "details": {}}
-    if stay.has_microphone:
+    if stay.has_microphone and (minute // 60 + stay.number) % 9:  # some minutes are silent
         yield {"date_time": at, "type": "audio_output", "details": {"bitrate": "27.15 kbps"}}
     yield {
         "date_time": at,

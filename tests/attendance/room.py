@@ -437,6 +437,7 @@ class Room:
                 "email": more.get("email", ""),
             }
             participant["registrant_id"] = self._link(who, more) or ""
+            participant |= {"phone_number": more["phone"]} if "phone" in more else {}
             name, stamp = {
                 "joined": ("meeting.participant_joined", "join_time"),
                 "left": ("meeting.participant_left", "leave_time"),

@@ -51,11 +51,21 @@ def test_two_devices_are_one_person_and_any_camera_counts(make_zoom: MakeRoom) -
 def test_a_telephone_is_presence_without_a_possible_camera(make_zoom: MakeRoom) -> None:
     room = make_zoom()
     held(room)
-    room.stay(MAYA, 0, 120, name="+44 7700 900123")
+    room.stay(MAYA, 0, 120, name="+44 7700 900123", phone="447700900123")
     week = room.week(MAYA)
     assert (week["minutes_present"], week["camera"], week["verdict"]) == (120, "off", "partial")
     assert week["microphone"] == "connected"
     assert any("camera is not possible" in reason for reason in week["reasons"])
+
+
+def test_a_number_typed_as_a_name_on_the_own_link_says_nothing_of_a_camera(
+    make_zoom: MakeRoom,
+) -> None:
+    room = make_zoom()
+    held(room)
+    room.stay(MAYA, 0, 120, name="07700 900123")
+    week = room.week(MAYA)
+    assert (week["camera"], week["verdict"]) == ("unknown", "undetermined")
 
 
 def test_an_unknown_number_asks_a_person(make_teams: MakeRoom) -> None:
