@@ -29,6 +29,7 @@ from course.model import (
     SessionRegister,
     SessionState,
     Source,
+    Suggestion,
     Unmatched,
 )
 from course.presence import Held, find_held
@@ -73,7 +74,7 @@ class Judge:
             rule=self._cohort.rule,
             now=self._now,
         )
-        ticks = self._ticks(session)
+        ticks = self.ticks(session)
 
         def judge(carer: Carer, more: Sequence[tuple[Instance, Connection]] = ()) -> CarerWeek:
             own = mine.get(carer.id, [])
@@ -127,7 +128,18 @@ class Judge:
             before.append(connection)
         return settle_rows(found)
 
-    def _ticks(self, session: Session) -> dict[str, list[ParticipantEvent]]:
+    def people(
+        self, session: Session
+    ) -> tuple[dict[str, list[tuple[Instance, Connection]]], Found]:
+        """Each carer's connections in one session, and those of nobody known."""
+        mine, strangers, _ = self._sort(self._weeks[session.week])
+        return {who: [(i, c) for i, c, _ in found] for who, found in mine.items()}, strangers
+
+    def suggest(self, connection: Connection) -> tuple[Suggestion, ...]:
+        """Who it might be, the best first; never a match."""
+        return self._roster.suggest(connection)
+
+    def ticks(self, session: Session) -> dict[str, list[ParticipantEvent]]:
         """What facilitators ticked, and the join page's own check, by carer."""
         begins, ends = window_of(session)
         ticks: dict[str, list[ParticipantEvent]] = {}

@@ -135,10 +135,11 @@ class Level(StrEnum):
 
 
 class MessageKind(StrEnum):
-    """What a carer tells us from the join page."""
+    """What a carer tells us from the join page, or what staff note about one."""
 
     ABSENCE = "absence"
     CONTEST = "contest"
+    NOTE = "note"
 
 
 class Role(StrEnum):
@@ -344,7 +345,8 @@ class Message:
     """What a carer said from the join page about one week; it decides nothing.
 
     `absence`: they will not come. `contest`: they think that the verdict is wrong. `settled_at`:
-    when a person of the practice dealt with it.
+    when a person of the practice dealt with it. A `note` is staff's own, settled from the start by
+    whoever wrote it, and never shown to the carer.
     """
 
     id: int

@@ -12,6 +12,7 @@ from course.model import Platform
 from course.store.database import Database
 from web.access import open_door
 from web.attention import add_attention
+from web.board import BoardView, add_board
 from web.changes import ChangeOffice, add_changes
 from web.cohort_rule import add_rule
 from web.cohort_view import CohortView, Settling
@@ -59,6 +60,7 @@ def create_api(
     add_statements(api, reports)
     add_ticks(api, reports)
     add_rule(api, reports)
+    add_board(api, BoardView(database, clock), reports)
     add_attention(api)
 
     @root.get("/openapi.json")

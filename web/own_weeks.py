@@ -80,7 +80,7 @@ class OwnWeeks:
                     else IN_WORDS[Verdict.PENDING],
                     may_announce=not over,
                     may_contest=closed and own.verdict is not Verdict.PENDING,
-                    said={m.kind: m.text for m in own.messages},
+                    said={m.kind: m.text for m in own.messages if m.kind is not MessageKind.NOTE},
                 )
             )
         return weeks

@@ -154,6 +154,12 @@ class TickIn(Strict):
     microphone: Literal["connected", "absent"] | None = None
 
 
+class NoteIn(Strict):
+    """A note of staff's own about a carer in one session."""
+
+    text: Annotated[str, Field(min_length=1, max_length=500)]
+
+
 class RuleIn(Strict):
     """What of the rule changes, and why. `preview`: only tell what would change."""
 
@@ -329,6 +335,22 @@ class ChangedOut(ReportOut):
     """The report after a change, and the verdicts that are others now."""
 
     changed: list[dict[str, Any]]
+
+
+class BoardOut(BaseModel):
+    """The live board of one session; `carers` sorted by who needs a call."""
+
+    cohort: dict[str, str]
+    week: int
+    topic: str
+    starts_at: str
+    ends_at: str
+    register: str
+    as_of: str
+    held_from: str | None
+    counts: dict[str, int]
+    carers: list[dict[str, Any]]
+    strangers: list[dict[str, Any]]
 
 
 class VersionsOut(BaseModel):

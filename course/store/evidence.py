@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     and_,
+    func,
     or_,
     select,
     union,
@@ -165,6 +166,37 @@ def call_events(
         )
     ).mappings()
     return [_event(row) for row in rows]
+
+
+def mark(connection: Connection, cohort: Cohort) -> str:
+    """Another one whenever there are more facts or statements about the cohort. Only counts."""
+    table, series = tables.participant_event, tables.series
+    ours = select(series.c.series_ref).where(
+        series.c.cohort_id == cohort.id, series.c.series_ref.is_not(None)
+    )
+    of_series = and_(table.c.platform == cohort.platform.value, table.c.series_ref.in_(ours))
+    instances = (
+        select(table.c.instance_ref).distinct().where(of_series, table.c.instance_ref.is_not(None))
+    )
+    told = [
+        select(func.count()).select_from(table).where(of_series),
+        select(func.count())
+        .select_from(table)
+        .where(
+            table.c.platform == cohort.platform.value,
+            table.c.series_ref.is_(None),
+            table.c.instance_ref.in_(instances),
+        ),
+        select(func.count())
+        .select_from(table)
+        .where(table.c.carer_id.in_([carer.id for carer in cohort.carers])),
+    ]
+    said = [
+        select(func.max(of.c.id)).where(of.c.cohort_id == cohort.id)
+        for of in (tables.correction, tables.link, tables.attestation, tables.message)
+    ]
+    counted = connection.execute(select(*(one.scalar_subquery() for one in (*told, *said)))).one()
+    return "-".join(str(n or 0) for n in counted)
 
 
 def known_instances(connection: Connection, cohort: Cohort, session: Session) -> tuple[str, ...]:

@@ -166,8 +166,12 @@ def add_message(
     kind: MessageKind,
     text: str,
     now: datetime,
+    settled_by: str | None = None,
 ) -> None:
-    """What a carer says of a week. Take back first what they said of it before."""
+    """What a carer says of a week. Take back first what they said of it before.
+
+    `settled_by`: whoever wrote a note of staff's own, with which nothing is left to do.
+    """
     connection.execute(
         insert(tables.message).values(
             cohort_id=cohort_id,
@@ -176,6 +180,8 @@ def add_message(
             kind=kind.value,
             text=text,
             sent_at=now,
+            settled_at=now if settled_by else None,
+            settled_by=settled_by,
         )
     )
 
