@@ -186,6 +186,15 @@ class OneCarer(BaseModel):
     carer: Annotated[str, Field(max_length=32)]
 
 
+class OnlyThose(BaseModel):
+    """Whom a report is about; without either, everybody."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    household: Annotated[str, Field(max_length=64)] | None = None
+    carer: Annotated[str, Field(max_length=32)] | None = None
+
+
 class SessionOut(BaseModel):
     """One planned session."""
 
@@ -290,6 +299,7 @@ class WeekOut(BaseModel):
     camera_share: float | None
     camera_minutes: dict[str, float]
     camera_sources: list[dict[str, Any]]
+    camera_intervals: dict[str, list[list[str]]]
     microphone: Literal["connected", "absent", "unknown"]
     intervals: list[list[str]]
     sources: list[str]
@@ -323,6 +333,8 @@ class ReportOut(BaseModel):
     carers: list[CarerReportOut]
     households: list[dict[str, Any]]
     unmatched: list[dict[str, Any]]
+    only: dict[str, str | None] | None = None
+    made_by: str | None = None
 
 
 class ChangedOut(ReportOut):
