@@ -18,7 +18,9 @@ from course.reports import AttendanceReport, build_report
 Rewrite = Callable[[str], str]
 ANOTHER = "another person"
 NO_ADDRESS = "(address not shown)"
-_ADDRESS = re.compile(r"[^\s@“”\"'<>(),;]+@[^\s@“”\"'<>(),;]+|(?:https?://|www\.)[^\s“”\"'<>]+", re.I)
+_ADDRESS = re.compile(
+    r"[^\s@“”\"'<>(),;]+@[^\s@“”\"'<>(),;]+|(?:https?://|www\.)[^\s“”\"'<>]+", re.I
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +75,7 @@ def narrowed(
 
 def _alone(register: SessionRegister, ids: Collection[str], hide: Rewrite) -> SessionRegister:
     weeks = {
-        carer: replace(
-            week, offered_with=week.offered_with if week.offered_with in ids else None
-        )
+        carer: replace(week, offered_with=week.offered_with if week.offered_with in ids else None)
         for carer, week in register.weeks.items()
         if carer in ids
     }
@@ -83,14 +83,14 @@ def _alone(register: SessionRegister, ids: Collection[str], hide: Rewrite) -> Se
 
 
 def hiding(others: Iterable[str], *, shown: Iterable[str], kept: Iterable[str]) -> Rewrite:
-    """Puts `ANOTHER` for the names of other carers, whole or in part, and for names shown by others.
+    """Puts `ANOTHER` for other carers' names, whole or in part, and for what others were shown as.
 
     Single words count as they begin a name, with a capital letter: “will come” is not Will. What
     is a word of a kept name as well stays.
     """
     spared = {word.casefold() for name in kept for word in _words(name)}
     whole = [
-        rf"\s+".join(re.escape(part) for part in name.split())
+        r"\s+".join(re.escape(part) for part in name.split())
         for name in {*others, *shown}
         if name.split() and not {w.casefold() for w in _words(name)} <= spared
     ]

@@ -6,7 +6,7 @@ Names go in as text whatever they look like: only `write_string` writes them.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,9 +23,10 @@ COLOURS = {
     "partial": "#FBEECB",
     "undetermined": "#FBEECB",
     "absent": "#F3D9D5",
+    "exception": "#E4E8F5",
 }
-COUNTED = ("attended", "partial", "absent", "undetermined")
-BARS = ("#14606B", "#D9A441", "#A33B2A", "#8A949A")
+COUNTED = ("attended", "exception", "partial", "undetermined", "absent")
+BARS = ("#14606B", "#6F7FBF", "#D9A441", "#8A949A", "#A33B2A")
 
 
 def workbook(report: dict[str, Any]) -> bytes:
@@ -141,7 +142,7 @@ def _register(sheets: _Sheets, report: dict[str, Any]) -> None:
             if week["verdict"] != "pending":
                 found += f"\n{week['minutes_present']:.0f} min\ncamera {words.camera(week)}"
                 found += f"\nmicrophone {words.MICROPHONES[week['microphone']]}"
-            form = sheets.verdicts.get(week["verdict"], text)
+            form = sheets.verdicts.get(words.kind(week), text)
             sheet.write_string(row, column, found, form)
         sheet.set_row(row, 62)
 
@@ -182,7 +183,7 @@ def _weeks(sheets: _Sheets, report: dict[str, Any]) -> None:
             _at(session["starts_at"]),
             words.REGISTERS[session["register"]],
             session["version"] or None,
-            week["verdict"],
+            words.EXCEPTIONS.get(week["correction"], week["verdict"]),
             (week["correction"] or "").replace("_", " "),
             week["minutes_present"],
             week["share_present"],
@@ -209,7 +210,7 @@ def _sessions(sheets: _Sheets, report: dict[str, Any]) -> None:
     text, whole = sheets.text, sheets.whole
 
     def counts(week: int) -> list[int]:
-        told = [w["verdict"] for c in report["carers"] for w in c["weeks"] if w["week"] == week]
+        told = [words.kind(w) for c in report["carers"] for w in c["weeks"] if w["week"] == week]
         return [told.count(verdict) for verdict in COUNTED]
 
     columns = [
@@ -244,7 +245,7 @@ def _sessions(sheets: _Sheets, report: dict[str, Any]) -> None:
     ]
     sheet = sheets.add("Sessions", columns, rows, freeze=1)
     chart = sheets.book.add_chart({"type": "column", "subtype": "stacked"})
-    for offset, (verdict, colour) in enumerate(zip(COUNTED, BARS, strict=True)):
+    for offset, colour in enumerate(BARS):
         column = len(columns) - 1 - len(COUNTED) + offset
         chart.add_series(
             {
@@ -315,12 +316,8 @@ def _about(sheets: _Sheets, report: dict[str, Any]) -> None:
     rows = [[name, cell] for name, cell in about if cell is not None]
     columns = [("What", 34.0, sheets.text), ("Is", 90.0, sheets.text)]
     sheet = sheets.add("About", columns, [])
-    forms: dict[type, Callable[[Cell], Format]] = {
-        datetime: lambda _: sheets.moment,
-        float: lambda _: sheets.share,
-    }
     for row, (name, cell) in enumerate(rows, start=1):
         sheet.write_string(row, 0, str(name), sheets.text)
-        form = forms.get(type(cell), lambda _: sheets.text)(cell)
+        form = sheets.moment if isinstance(cell, datetime) else sheets.share  # text has its own
         sheets.write(sheet, row, 1, cell, form)
     sheet.autofilter(0, 0, len(rows), 1)

@@ -35,7 +35,9 @@ class Format:
     @property
     def content_type(self) -> str:
         """For the header."""
-        return f"{self.media_type}{'; charset=utf-8' if self.media_type.startswith('text/') else ''}"
+        return (
+            f"{self.media_type}{'; charset=utf-8' if self.media_type.startswith('text/') else ''}"
+        )
 
 
 def _csv(report: dict[str, Any]) -> Made:

@@ -54,13 +54,12 @@ def _only(report: dict[str, Any]) -> str | None:
 
 
 def _session(session: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
-    verdicts = [
-        week["verdict"]
+    counted = [
+        words.kind(week)
         for carer in report["carers"]
         for week in carer["weeks"]
         if week["week"] == session["week"]
     ]
-    attended = verdicts.count("attended")
     return {
         "week": session["week"],
         "day": words.day(session["starts_at"]),
@@ -70,7 +69,7 @@ def _session(session: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
         "held": words.span(session["held_from"], session["held_to"]),
         "register": words.version(session),
         "notes": session["notes"],
-        "attended": f"{attended} of {len(verdicts)}"
+        "attended": f"{counted.count('attended')} of {len(counted)}"
         if session["register"] in ("provisional", "closed")
         else "",
     }
@@ -108,7 +107,9 @@ def _before(earlier: dict[str, Any] | None) -> str | None:
     """What a carer attended in the cohort they came from."""
     if earlier is None or not earlier["weeks"]:
         return None
-    told = ", ".join(f"week {w['week']} {words.VERDICTS[w['verdict']][1]}" for w in earlier["weeks"])
+    told = ", ".join(
+        f"week {w['week']} {words.VERDICTS[w['verdict']][1]}" for w in earlier["weeks"]
+    )
     return f"Before, in {earlier['name']} (shown, not counted here): {told}."
 
 
@@ -122,7 +123,7 @@ def _week(week: dict[str, Any], session: dict[str, Any]) -> dict[str, Any]:
         "day": words.day(session["starts_at"]),
         "sign": sign,
         "word": word,
-        "kind": "exception" if sign == words.EXCEPTION else week["verdict"],
+        "kind": words.kind(week),
         "minutes": f"{week['minutes_present']:.0f} min" if is_judged else "",
         "of": f"{present} of {held:g} min" if is_judged and held else "",
         "camera": words.camera(week) if is_judged else "",

@@ -86,6 +86,11 @@ def verdict(week: dict[str, Any]) -> tuple[str, str]:
     return sign, f"{word}*" if week["corrected"] else word
 
 
+def kind(week: dict[str, Any]) -> str:
+    """What a week is counted as: its verdict, or an exception, which is counted apart."""
+    return "exception" if week["correction"] in EXCEPTIONS else str(week["verdict"])
+
+
 def standing(found: dict[str, Any]) -> tuple[str, str]:
     """The sign and the words of where somebody stands against the all-sessions rule."""
     sign, words = STANDINGS[found["all_sessions"]]
