@@ -5,9 +5,11 @@ Templates only lay it out. Input is the API's own JSON.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from course.intervals import Span, intersect, subtract
 from web import report_words as words
 
 TITLE = "Attendance report"
@@ -141,25 +143,31 @@ def _line(week: dict[str, Any], session: dict[str, Any]) -> dict[str, Any] | Non
     """Where the bars of a timeline begin and how long they are, as shares of the time held."""
     if session["held_from"] is None or session["held_to"] is None:
         return None
-    begins = datetime.fromisoformat(session["held_from"])
-    whole = (datetime.fromisoformat(session["held_to"]) - begins).total_seconds()
-    if whole <= 0:
-        return None
+    begins, ends = (datetime.fromisoformat(session[key]) for key in ("held_from", "held_to"))
+    present, on, off = (
+        intersect(_spans(told), [(begins, ends)])
+        for told in (week["intervals"], *(week["camera_intervals"][k] for k in ("on", "off")))
+    )
 
-    def bars(spans: list[list[str]]) -> list[list[float]]:
-        found = []
-        for span in spans:
-            ends = [(datetime.fromisoformat(at) - begins).total_seconds() / whole for at in span]
-            first, last = (round(min(max(end, 0.0), 1.0), 4) for end in ends)
-            if last > first:
-                found.append([first, round(last - first, 4)])
-        return found
+    def bars(spans: Sequence[Span]) -> list[list[float]]:
+        return [
+            [
+                round((first - begins) / (ends - begins), 4),
+                round((last - first) / (ends - begins), 4),
+            ]
+            for first, last in spans
+        ]
 
     return {
-        "present": bars(week["intervals"]),
-        "on": bars(week["camera_intervals"]["on"]),
-        "off": bars(week["camera_intervals"]["off"]),
+        "present": bars(present),
+        "on": bars(on),
+        "off": bars(off),
+        "unknown": bars(subtract(present, [*on, *off])),
     }
+
+
+def _spans(told: list[list[str]]) -> list[Span]:
+    return [(datetime.fromisoformat(begin), datetime.fromisoformat(end)) for begin, end in told]
 
 
 def _maybe(seen: dict[str, Any], report: dict[str, Any]) -> str:
