@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 from flask import Response, jsonify
+from werkzeug.http import dump_options_header
 
 from course.model import Cohort
 from course.narrowing import Only
@@ -68,7 +70,7 @@ def add_downloads(api: Operations, view: ReportView) -> None:
                 )
             answer = Response(made.content, content_type=form.content_type)
             name = f"{file_name(cohort, only)}.{ending}"
-            answer.headers.set("Content-Disposition", "attachment", filename=name)
+            answer.headers["Content-Disposition"] = disposition(name)
             answer.headers["Cache-Control"] = "no-store"
             if made.policy:
                 answer.headers["Content-Security-Policy"] = made.policy
@@ -89,6 +91,13 @@ def known_only(cohort: Cohort, query: OnlyThose) -> Only:
             "GET the cohort to see its households, its carers and their ids.",
         )
     return only
+
+
+def disposition(name: str) -> str:
+    """How a browser is told to save a file (https://www.rfc-editor.org/rfc/rfc6266)."""
+    plain = name.encode("ascii", "ignore").decode()
+    encoded = None if plain == name else f"UTF-8''{quote(name, safe='')}"
+    return dump_options_header("attachment", {"filename": plain, "filename*": encoded})
 
 
 def file_name(cohort: Cohort, only: Only) -> str:

@@ -6,7 +6,7 @@ Input is the API's own JSON.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -64,15 +64,22 @@ SOURCES = {
 _TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F])
 
 
+def rewritten(told: Any, change: Callable[[str], str]) -> Any:
+    """What is told, with every text in it changed."""
+    if isinstance(told, dict):
+        return {key: rewritten(value, change) for key, value in told.items()}
+    if isinstance(told, list | tuple):
+        return [rewritten(value, change) for value in told]
+    return change(told) if isinstance(told, str) else told
+
+
 def readable(told: Any) -> Any:
     """What is told without anything that is no text: control characters, turned directions."""
-    if isinstance(told, dict):
-        return {key: readable(value) for key, value in told.items()}
-    if isinstance(told, list):
-        return [readable(value) for value in told]
-    if not isinstance(told, str):
-        return told
-    text = told.translate(_TURNING)
+    return rewritten(told, _plain)
+
+
+def _plain(text: str) -> str:
+    text = text.translate(_TURNING)
     return "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
 
 

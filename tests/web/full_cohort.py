@@ -32,18 +32,18 @@ FULL = "cohort-full"
 SERIES = "81000000009"
 STRANGER = "Galaxy Tab"
 NAMES = {
-    "H01": ("Maya Patel", "Dev Patel"),
-    "H02": ("Tom Becker",),
-    "H03": ("Aisha Rahman", "Yusuf Rahman"),
-    "H04": ("Lena Fischer",),
-    "H05": ("Owen Davies", "Carys Davies"),
-    "H06": ("Grace Okafor",),
-    "H07": ("Niamh Byrne", "Sean Byrne"),
-    "H08": ("Sofia Rossi", "Marco Rossi"),
-    "H09": ("Daniel Cohen", "Ruth Cohen"),
-    "H10": ("Piotr Nowak", "Ewa Nowak"),
-    "H11": ("Hana Suzuki", "Ken Suzuki"),
-    "H12": ("Zoë Ash",),
+    "FA01": ("Maya Patel", "Dev Patel"),
+    "FA02": ("Tom Becker",),
+    "FA03": ("Aisha Rahman", "Yusuf Rahman"),
+    "FA04": ("Lena Fischer",),
+    "FA05": ("Owen Davies", "Carys Davies"),
+    "FA06": ("Grace Okafor",),
+    "FA07": ("Niamh Byrne", "Sean Byrne"),
+    "FA08": ("Sofia Rossi", "Marco Rossi"),
+    "FA09": ("Daniel Cohen", "Ruth Cohen"),
+    "FA10": ("Piotr Nowak", "Ewa Nowak"),
+    "FA11": ("Hana Suzuki", "Ken Suzuki"),
+    "FA12": ("Zoë Ash",),
 }
 AFTER_WEEK_7 = make_cohort().sessions[6].ends_at + timedelta(hours=1)
 
