@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli_common import now, open_database, read_settings
+from cli_report import report
 from cli_zoom import calibrate, media_streams
 from settings import Settings, SettingsError
 
@@ -248,39 +249,6 @@ def cohort_list(*, as_json: bool) -> None:
         click.echo("No cohort has been opened yet.")
 
 
-@main.command()
-@click.argument("cohort_id", metavar="COHORT")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="How to print the report.",
-)
-def report(cohort_id: str, form: str) -> None:
-    """Print a cohort's attendance report."""
-    from course.reports import build_report, report_json, report_rows
-    from course.store.cohorts import read_cohort
-    from course.store.evidence import read_evidence
-    from web.exports import csv_text
-    from web.tables import report_table
-
-    with open_database(read_settings()).read() as connection:
-        found = read_cohort(connection, cohort_id)
-        if found is None:
-            raise click.ClickException(
-                f"There is no cohort {cohort_id}. List them: circle cohort list"
-            )
-        built = build_report(found, read_evidence(connection, found), now=now())
-    if form == "csv":
-        click.echo(csv_text(report_rows(built)), nl=False)
-    elif form == "json":
-        click.echo(json.dumps(report_json(built), indent=2, ensure_ascii=False))
-    else:
-        click.echo(report_table(report_json(built)))
-
-
 @main.group()
 def token() -> None:
     """Make and end access tokens."""
@@ -352,6 +320,7 @@ def db_upgrade() -> None:
 
 
 main.add_command(calibrate)
+main.add_command(report)
 main.add_command(media_streams)
 
 

@@ -6,7 +6,7 @@ a value throughout: what the evidence cannot decide is `undetermined` and asks a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -181,6 +181,20 @@ class Judge:
             elif who.carer_id in attested:
                 found.append((connection, f"{attested[who.carer_id].made_by} attested it"))
         return found
+
+    def names_of_others(self, carer_ids: Collection[str]) -> set[str]:
+        """Every name shown that is not plainly one of these carers' own.
+
+        Somebody else's full name on a carer's own link is somebody else's name.
+        """
+        names: set[str] = set()
+        for instances in self._weeks.values():
+            for _, connection, who in self._identified(instances):
+                if who.carer_id in carer_ids and who.carer_id is not None:
+                    names.update(self._roster.unlike(who.carer_id, [connection]))
+                else:
+                    names.update(connection.names)
+        return names
 
     def _state(
         self, session: Session, instances: Sequence[Instance], entry: RegisterEntry

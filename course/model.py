@@ -403,7 +403,8 @@ class CarerWeek:
     """Our conclusion about one carer in one session, with what it rests on.
 
     `camera_on_minutes` and `camera_unknown_minutes` are of `minutes_present`; `camera_told` has
-    what each source said, the strongest first. `flags` are doubts about who it was, for a person
+    what each source said, the strongest first; `camera_on` and `camera_off` are when it was known
+    to be so. `flags` are doubts about who it was, for a person
     to look at. `offered_with`: the carer beside whom a person attested this one in another week.
     """
 
@@ -418,6 +419,8 @@ class CarerWeek:
     camera_on_minutes: float = 0.0
     camera_unknown_minutes: float = 0.0
     camera_told: tuple[CameraTold, ...] = ()
+    camera_on: tuple[tuple[datetime, datetime], ...] = ()
+    camera_off: tuple[tuple[datetime, datetime], ...] = ()
     microphone: str = "unknown"
     intervals: tuple[tuple[datetime, datetime], ...] = ()
     sources: tuple[Source, ...] = ()

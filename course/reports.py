@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -146,11 +147,12 @@ def _week_json(week: CarerWeek, zone: ZoneInfo) -> dict[str, Any]:
             {"source": t.source.value, "on_minutes": t.on_minutes, "off_minutes": t.off_minutes}
             for t in week.camera_told
         ],
+        "camera_intervals": {
+            "on": _spans_json(week.camera_on, zone),
+            "off": _spans_json(week.camera_off, zone),
+        },
         "microphone": week.microphone,
-        "intervals": [
-            [begin.astimezone(zone).isoformat(), end.astimezone(zone).isoformat()]
-            for begin, end in week.intervals
-        ],
+        "intervals": _spans_json(week.intervals, zone),
         "sources": [source.value for source in week.sources],
         "reasons": list(week.reasons),
         "flags": list(week.flags),
@@ -168,6 +170,10 @@ def _week_json(week: CarerWeek, zone: ZoneInfo) -> dict[str, Any]:
         "corrected": week.correction is not None,
         "correction": week.correction.kind.value if week.correction else None,
     }
+
+
+def _spans_json(spans: Iterable[tuple[datetime, datetime]], zone: ZoneInfo) -> list[list[str]]:
+    return [[at.astimezone(zone).isoformat() for at in span] for span in spans]
 
 
 def verdicts_json(report: AttendanceReport, *, week: int) -> dict[str, Any]:
@@ -210,58 +216,6 @@ def changes(before: AttendanceReport, after: AttendanceReport) -> list[Change]:
         if carer_id in earlier.get(register.session.week, {})
         and earlier[register.session.week][carer_id].verdict is not found.verdict
     ]
-
-
-HEADER = (
-    "household",
-    "carer",
-    "all sessions",
-    "week",
-    "date",
-    "register",
-    "verdict",
-    "corrected",
-    "minutes present",
-    "share present",
-    "minutes late",
-    "left early by",
-    "camera",
-    "camera share",
-    "microphone",
-    "sources",
-    "reasons",
-)
-
-
-def report_rows(report: AttendanceReport) -> list[list[str]]:
-    """A row per carer and week under `HEADER`, for spreadsheets."""
-    zone = ZoneInfo(report.cohort.timezone)
-    rows = [list(HEADER)]
-    for carer in roster(report.cohort):
-        for register in report.registers:
-            week = register.weeks[carer.id]
-            rows.append(
-                [
-                    carer.household,
-                    carer.name,
-                    report.carers[carer.id].all_sessions.value,
-                    str(week.week),
-                    register.session.starts_at.astimezone(zone).date().isoformat(),
-                    register.state.value,
-                    week.verdict.value,
-                    week.correction.kind.value if week.correction else "",
-                    f"{week.minutes_present:g}",
-                    "" if week.share_present is None else f"{week.share_present:g}",
-                    str(week.late_minutes),
-                    str(week.left_early_minutes),
-                    week.camera,
-                    "" if week.camera_share is None else f"{week.camera_share:g}",
-                    week.microphone,
-                    ", ".join(week.sources),
-                    "; ".join(week.reasons),
-                ]
-            )
-    return rows
 
 
 def explain(

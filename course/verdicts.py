@@ -156,6 +156,8 @@ class Sheet:
                 )
                 for telling in camera.by_source
             ),
+            camera_on=camera.on,
+            camera_off=camera.off,
             microphone=microphone,
             intervals=counted,
             sources=tuple(sorted({e.source for _, c in found for e in c.events})),

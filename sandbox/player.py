@@ -135,7 +135,7 @@ class Course:
         """Write the report in every format that there is."""
         folder.mkdir(parents=True, exist_ok=True)
         written = []
-        for ending in ("csv", "json"):
+        for ending in ("csv", "xlsx", "pdf", "html", "json"):
             suffix = "" if ending == "json" else f".{ending}"
             answer = self._session.get(
                 f"{self._api}/cohorts/{self.cohort['id']}/attendance{suffix}", timeout=60

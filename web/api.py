@@ -17,6 +17,7 @@ from web.changes import ChangeOffice, add_changes
 from web.cohort_rule import add_rule
 from web.cohort_view import CohortView, Settling
 from web.cohorts import CohortOffice, add_cohorts
+from web.downloads import add_downloads
 from web.operations import Operations
 from web.registers import add_registers
 from web.report_view import ReportView
@@ -56,6 +57,7 @@ def create_api(
     add_changes(api, office=office, view=view)
     add_timetable(api, default_timezone=default_timezone)
     reports = ReportView(database, clock)
+    add_downloads(api, reports)
     add_registers(api, reports, close_register=close_register)
     add_statements(api, reports)
     add_ticks(api, reports)

@@ -1,25 +1,67 @@
-"""Reports as files. A name is only ever text, whatever a spreadsheet would make of it."""
+"""Reports as files: each format with its media type and what makes it.
+
+All are made from the API's own JSON, so that a file says what everybody else can fetch.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-# What a spreadsheet takes for the beginning of a formula, full-width forms included.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
-
-
-def inert(cell: str) -> str:
-    """The cell with an apostrophe before anything that could be a formula."""
-    cell = cell.replace("\0", "")
-    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell
+from web.export_csv import csv_text, report_rows
+from web.export_html import html_page
+from web.export_pdf import report_pdf
+from web.export_xlsx import workbook
 
 
-def csv_text(rows: Sequence[Sequence[str]]) -> str:
-    """The rows as CSV with a byte order mark, as spreadsheets expect it."""
-    written = io.StringIO(newline="")
-    writer = csv.writer(written)
-    for row in rows:
-        writer.writerow([inert(cell) for cell in row])
-    return "\ufeff" + written.getvalue()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A finished file; `policy` is the Content-Security-Policy that it needs, if a special one."""
+
+    content: bytes
+    policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One format. `is_binary`: nothing for a terminal."""
+
+    name: str
+    media_type: str
+    make: Callable[[dict[str, Any]], Made]
+    is_binary: bool = False
+
+    @property
+    def content_type(self) -> str:
+        """For the header."""
+        return (
+            f"{self.media_type}{'; charset=utf-8' if self.media_type.startswith('text/') else ''}"
+        )
+
+
+def _csv(report: dict[str, Any]) -> Made:
+    return Made(content=csv_text(report_rows(report)).encode())
+
+
+def _html(report: dict[str, Any]) -> Made:
+    text, policy = html_page(report)
+    return Made(content=text.encode(), policy=policy)
+
+
+FORMATS = {
+    "csv": Format(name="CSV", media_type="text/csv", make=_csv),
+    "xlsx": Format(
+        name="a workbook (XLSX)",
+        media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        make=lambda report: Made(content=workbook(report)),
+        is_binary=True,
+    ),
+    "pdf": Format(
+        name="a tagged PDF",
+        media_type="application/pdf",
+        make=lambda report: Made(content=report_pdf(report)),
+        is_binary=True,
+    ),
+    "html": Format(name="a printable page", media_type="text/html", make=_html),
+}

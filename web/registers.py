@@ -1,4 +1,4 @@
-"""Attendance: the report, the evidence behind a verdict, versions of a register, closing."""
+"""Registers: the evidence behind a verdict, their versions, certificates, closing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any
 from flask import Response, jsonify
 
 from course.model import AllSessions
-from course.reports import explain, report_rows
+from course.reports import explain
 from course.store import access, evidence, notifications, revisions
 from integration.provider import ProviderError
 from web.access import Caller
 from web.certificate import certificate_pdf
 from web.cohort_view import known_cohort, known_week
-from web.exports import csv_text
 from web.operations import Operations
 from web.problems import Problem
 from web.report_view import ReportView
@@ -35,37 +34,6 @@ def add_registers(
             access.add_audit(
                 connection, actor=caller.actor, action=action, subject=subject, now=api.clock()
             )
-
-    @api.add(
-        "GET",
-        "/cohorts/<cohort_id>/attendance",
-        summary="The attendance report",
-        roles=_ALL,
-        answers={200: ReportOut},
-    )
-    def attendance(caller: Caller, cohort_id: str) -> Response:
-        report = view.shown(known_cohort(database, caller, cohort_id), caller)
-        if not caller.sees_addresses:  # what families wrote is for those who look after them
-            for carer in report["carers"]:
-                for week in carer["weeks"]:
-                    week["messages"] = []
-        return jsonify(report)
-
-    @api.add(
-        "GET",
-        "/cohorts/<cohort_id>/attendance.csv",
-        summary="The attendance report as CSV",
-        roles=_ALL,
-        answers={200: "text/csv"},
-    )
-    def attendance_csv(caller: Caller, cohort_id: str) -> Response:
-        cohort = known_cohort(database, caller, cohort_id)
-        text = csv_text(report_rows(view.built(cohort)))
-        note(caller, "report.export", cohort_id)
-        answer = Response(text, content_type="text/csv; charset=utf-8")
-        name = f"attendance-{cohort.id}.csv"
-        answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-        return answer
 
     @api.add(
         "GET",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from course.model import AllSessions, Carer, Cohort, Verdict
+from course.narrowing import Only, narrowed, without_addresses
 from course.programme import COURSE
 from course.reports import AttendanceReport, build_report, changes, report_json, roster
 from course.store import access, cohorts, evidence, revisions
@@ -31,7 +33,29 @@ class ReportView:
     def shown(self, cohort: Cohort, caller: Caller) -> dict[str, Any]:
         """The report as the API gives it: of other cohorts only what is for these eyes."""
         with self._database.read() as connection:
-            return self._shown(connection, cohort, self._build(connection, cohort), caller)
+            return self._shown(connection, self._build(connection, cohort), caller)
+
+    def handed_out(
+        self, cohort: Cohort, caller: Caller, *, only: Only, made_by: str
+    ) -> dict[str, Any]:
+        """The report as somebody takes it away: of those alone, and with no more than they may see.
+
+        Nothing in it names anybody else. It says for whom it was made.
+        """
+        with self._database.read() as connection:
+            found = evidence.read_evidence(connection, cohort)
+            built, hide = narrowed(cohort, found, only, now=self._clock())
+            if not caller.sees_addresses:
+                built = without_addresses(built)
+            report = self._shown(connection, built, caller)
+        for household in report["households"]:
+            for proposal in household["next_cohorts"]:
+                proposal["name"] = hide(proposal["name"] or "") or None
+        return {
+            **report,
+            "only": {"household": only.household, "carer": only.carer_id},
+            "made_by": made_by,
+        }
 
     def week(self, cohort: Cohort, caller: Caller, week: int, carer_id: str) -> dict[str, Any]:
         """One carer's week of it."""
@@ -69,7 +93,7 @@ class ReportView:
             cohort = cohorts.read_cohort(connection, cohort.id) or cohort
             revisions.revise(connection, cohort, cause=action, actor=caller.actor, now=now)
             after = self._build(connection, cohort)
-            report = self._shown(connection, cohort, after, caller)
+            report = self._shown(connection, after, caller)
         return {**report, "changed": changed_json(before, after)}
 
     def _build(self, connection: Connection, cohort: Cohort) -> AttendanceReport:
@@ -77,9 +101,10 @@ class ReportView:
         return build_report(cohort, found, now=self._clock())
 
     def _shown(
-        self, connection: Connection, cohort: Cohort, built: AttendanceReport, caller: Caller
+        self, connection: Connection, built: AttendanceReport, caller: Caller
     ) -> dict[str, Any]:
-        report = report_json(built)
+        cohort, report = built.cohort, report_json(built)
+        zone = ZoneInfo(cohort.timezone)
         for carer, shown in zip(roster(cohort), report["carers"], strict=True):
             shown["transferred_from"] = (
                 self._earlier(connection, carer, caller) if carer.transferred_from else None
@@ -88,7 +113,7 @@ class ReportView:
         for shown in report["sessions"]:
             number, made_at = versions.get(shown["week"], (0, None))
             shown["version"] = number
-            shown["version_made_at"] = made_at.isoformat() if made_at else None
+            shown["version_made_at"] = made_at.astimezone(zone).isoformat() if made_at else None
         missed = {
             reference
             for reference, standing in built.households.items()

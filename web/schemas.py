@@ -192,6 +192,15 @@ class OneCarer(BaseModel):
     carer: Annotated[str, Field(max_length=32)]
 
 
+class OnlyThose(BaseModel):
+    """Whom a report is about; without either, everybody."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    household: Annotated[str, Field(max_length=64)] | None = None
+    carer: Annotated[str, Field(max_length=32)] | None = None
+
+
 class SessionOut(BaseModel):
     """One planned session."""
 
@@ -296,6 +305,7 @@ class WeekOut(BaseModel):
     camera_share: float | None
     camera_minutes: dict[str, float]
     camera_sources: list[dict[str, Any]]
+    camera_intervals: dict[str, list[list[str]]]
     microphone: Literal["connected", "absent", "unknown"]
     intervals: list[list[str]]
     sources: list[str]
@@ -329,6 +339,8 @@ class ReportOut(BaseModel):
     carers: list[CarerReportOut]
     households: list[dict[str, Any]]
     unmatched: list[dict[str, Any]]
+    only: dict[str, str | None] | None = None
+    made_by: str | None = None
 
 
 class ChangedOut(ReportOut):
@@ -345,7 +357,7 @@ class BoardOut(BaseModel):
     topic: str
     starts_at: str
     ends_at: str
-    register: str
+    register_state: Annotated[str, Field(alias="register")]
     as_of: str
     held_from: str | None
     counts: dict[str, int]

@@ -17,7 +17,7 @@ from integration.provider import ProviderError
 from integration.scheduling import Refused
 from tests.factories import FIRST, make_carer, make_cohort
 from tests.web.conftest import Door
-from web.exports import inert
+from web.export_csv import inert
 from web.problems import Problem
 
 SMALL = {"name": "Autumn", "platform": "zoom", "first_session_on": "2027-01-09"}
