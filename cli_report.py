@@ -57,8 +57,9 @@ def _made(cohort_id: str, form: str, *, household: str | None, carer_id: str | N
     from course.narrowing import Only
     from course.store.access import add_audit
     from course.store.cohorts import read_cohort
-    from web.exports import FORMATS
+    from web.exports import FORMATS, signed
     from web.report_view import ReportView
+    from web.report_words import readable
     from web.tables import report_table
 
     database = open_database(read_settings())
@@ -74,14 +75,15 @@ def _made(cohort_id: str, form: str, *, household: str | None, carer_id: str | N
             f"The ids of its carers: circle report {cohort_id} --format json"
         )
     told: dict[str, Any] = ReportView(database, now).handed_out(
-        found, only=only, made_by="command line", sees_addresses=True
+        found, only=only, sees_addresses=True
     )
     if form == "table":
-        content = f"{report_table(told)}\n".encode()
+        content = f"{report_table(readable(told))}\n".encode()
     elif form == "json":
         content = f"{json.dumps(told, indent=2, ensure_ascii=False)}\n".encode()
     else:
-        content = FORMATS[form].make(told).content
+        about = signed(told, only=only, made_by="command line")
+        content = FORMATS[form].make(about).content
     with database.write() as connection:
         add_audit(
             connection,
