@@ -58,8 +58,9 @@ def _made(cohort_id: str, form: str, *, household: str | None, carer_id: str | N
     from course.store.access import add_audit
     from course.store.cohorts import read_cohort
     from web.access import Caller
-    from web.exports import FORMATS
+    from web.exports import FORMATS, signed
     from web.report_view import ReportView
+    from web.report_words import readable
     from web.tables import report_table
 
     database = open_database(read_settings())
@@ -75,15 +76,14 @@ def _made(cohort_id: str, form: str, *, household: str | None, carer_id: str | N
             f"The ids of its carers: circle report {cohort_id} --format json"
         )
     operator = Caller(name="command line", role="admin", cohort_ids=None)
-    told: dict[str, Any] = ReportView(database, now).handed_out(
-        found, operator, only=only, made_by=operator.name
-    )
+    told: dict[str, Any] = ReportView(database, now).handed_out(found, operator, only=only)
     if form == "table":
-        content = f"{report_table(told)}\n".encode()
+        content = f"{report_table(readable(told))}\n".encode()
     elif form == "json":
         content = f"{json.dumps(told, indent=2, ensure_ascii=False)}\n".encode()
     else:
-        content = FORMATS[form].make(told).content
+        about = signed(told, only=only, made_by="command line")
+        content = FORMATS[form].make(about).content
     with database.write() as connection:
         add_audit(
             connection,

@@ -45,6 +45,10 @@ def test_the_demonstration_tells_the_whole_story_on_both_platforms(tmp_path: Pat
         assert {s["register"] for s in report["sessions"]} == {"closed"}
         text = (tmp_path / f"{platform}-attendance.csv").read_text(encoding="utf-8-sig")
         assert len(list(csv.reader(io.StringIO(text)))) == 1 + 12 * 8
+        assert (tmp_path / f"{platform}-attendance.pdf").read_bytes().startswith(b"%PDF-")
+        assert (tmp_path / f"{platform}-attendance.xlsx").read_bytes().startswith(b"PK")
+        page = (tmp_path / f"{platform}-attendance.html").read_text(encoding="utf-8")
+        assert "✗ missed week 3" in page
 
 
 @contextmanager

@@ -7,14 +7,13 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Response, jsonify
-from werkzeug.http import dump_options_header
 
 from course.model import Cohort
 from course.narrowing import Only
 from course.store import access
 from web.access import Caller
 from web.cohort_view import known_cohort
-from web.exports import FORMATS, Format
+from web.exports import FORMATS, Format, signed
 from web.operations import Operations
 from web.problems import Problem
 from web.report_view import ReportView
@@ -27,7 +26,7 @@ def add_downloads(api: Operations, view: ReportView) -> None:
     """The report, and one operation for each format."""
 
     def handed_out(caller: Caller, cohort: Cohort, only: Only) -> dict[str, Any]:
-        return view.handed_out(cohort, caller, only=only, made_by=f"{caller.name} ({caller.role})")
+        return view.handed_out(cohort, caller, only=only)
 
     @api.add(
         "GET",
@@ -53,7 +52,8 @@ def add_downloads(api: Operations, view: ReportView) -> None:
         def download(caller: Caller, cohort_id: str, query: OnlyThose) -> Response:
             cohort = known_cohort(api.database, caller, cohort_id)
             only = known_only(cohort, query)
-            made = form.make(handed_out(caller, cohort, only))
+            made_by = f"{caller.name} ({caller.role})"
+            made = form.make(signed(handed_out(caller, cohort, only), only=only, made_by=made_by))
             with api.database.write() as connection:
                 access.add_audit(
                     connection,
@@ -89,10 +89,10 @@ def known_only(cohort: Cohort, query: OnlyThose) -> Only:
 
 
 def disposition(name: str) -> str:
-    """How a browser is told to save a file (https://www.rfc-editor.org/rfc/rfc6266)."""
+    """How a browser is told to save a file of a `file_name` (https://www.rfc-editor.org/rfc/rfc6266)."""
     plain = name.encode("ascii", "ignore").decode()
-    encoded = None if plain == name else f"UTF-8''{quote(name, safe='')}"
-    return dump_options_header("attachment", {"filename": plain, "filename*": encoded})
+    encoded = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'attachment; filename="{plain}"{encoded}'
 
 
 def file_name(cohort: Cohort, only: Only) -> str:

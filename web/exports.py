@@ -1,6 +1,7 @@
 """Reports as files: each format with its media type and what makes it.
 
-All are made from the API's own JSON, so that a file says what everybody else can fetch.
+All are made from the API's own JSON, so that a file says what everybody else can fetch; a file
+says besides whom it is about and who made it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from course.narrowing import Only
+from web import report_words as words
 from web.export_csv import csv_text, report_rows
 from web.export_html import html_page
 from web.export_pdf import report_pdf
@@ -25,12 +28,11 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """One format. `is_binary`: nothing for a terminal."""
+    """One format. `make` takes a signed report."""
 
     name: str
     media_type: str
     make: Callable[[dict[str, Any]], Made]
-    is_binary: bool = False
 
     @property
     def content_type(self) -> str:
@@ -40,8 +42,14 @@ class Format:
         )
 
 
+def signed(report: dict[str, Any], *, only: Only, made_by: str) -> dict[str, Any]:
+    """The report with what a file says of itself."""
+    about = {"household": only.household, "carer": only.carer_id}
+    return {**report, "only": about, "made_by": made_by}
+
+
 def _csv(report: dict[str, Any]) -> Made:
-    return Made(content=csv_text(report_rows(report)).encode())
+    return Made(content=csv_text(report_rows(words.readable(report))).encode())
 
 
 def _html(report: dict[str, Any]) -> Made:
@@ -55,13 +63,11 @@ FORMATS = {
         name="a workbook (XLSX)",
         media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         make=lambda report: Made(content=workbook(report)),
-        is_binary=True,
     ),
     "pdf": Format(
         name="a tagged PDF",
         media_type="application/pdf",
         make=lambda report: Made(content=report_pdf(report)),
-        is_binary=True,
     ),
     "html": Format(name="a printable page", media_type="text/html", make=_html),
 }

@@ -35,12 +35,10 @@ class ReportView:
         with self._database.read() as connection:
             return self._shown(connection, self._build(connection, cohort), caller)
 
-    def handed_out(
-        self, cohort: Cohort, caller: Caller, *, only: Only, made_by: str
-    ) -> dict[str, Any]:
+    def handed_out(self, cohort: Cohort, caller: Caller, *, only: Only) -> dict[str, Any]:
         """The report as somebody takes it away: of those alone, and with no more than they may see.
 
-        Nothing in it names anybody else. It says for whom it was made.
+        Nothing in it names anybody else.
         """
         with self._database.read() as connection:
             found = evidence.read_evidence(connection, cohort)
@@ -51,11 +49,7 @@ class ReportView:
         for household in report["households"]:
             for proposal in household["next_cohorts"]:
                 proposal["name"] = hide(proposal["name"] or "") or None
-        return {
-            **report,
-            "only": {"household": only.household, "carer": only.carer_id},
-            "made_by": made_by,
-        }
+        return report
 
     def week(self, cohort: Cohort, caller: Caller, week: int, carer_id: str) -> dict[str, Any]:
         """One carer's week of it."""

@@ -339,8 +339,6 @@ class ReportOut(BaseModel):
     carers: list[CarerReportOut]
     households: list[dict[str, Any]]
     unmatched: list[dict[str, Any]]
-    only: dict[str, str | None] | None = None
-    made_by: str | None = None
 
 
 class ChangedOut(ReportOut):

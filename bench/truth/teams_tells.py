@@ -78,7 +78,16 @@ class TeamsTells:
             return {"user": None, "phone": {"id": name, "displayName": name}}
         return {"user": None, "guest": {"id": f"g{stay.number}", "displayName": name}}
 
-    def _roster(self, person: Person, stay: Stay, at: int, what: str, name: str = "") -> bool:
+    def _roster(
+        self,
+        person: Person,
+        stay: Stay,
+        at: int,
+        what: str,
+        name: str = "",
+        *,
+        always: bool = False,
+    ) -> bool:
         seen: dict[str, Any] = {
             "id": f"P{stay.number}",
             "info": {"identity": self._identity(person, stay, name or stay.names[0])},
@@ -86,13 +95,18 @@ class TeamsTells:
         }
         if what == "left":
             seen["removedState"] = {"reason": "Participant has left the meeting call."}
-        return self._post({"eventType": "rosterUpdated", "participants@delta": [seen]}, at)
+        told = {"eventType": "rosterUpdated", "participants@delta": [seen]}
+        return self._post(told, at, always=always)
 
     def _tell_stay(self, person: Person, stay: Stay) -> None:
         known = self.hearing.of(stay)
         if stay.waited_from is not None:
             self._roster(person, stay, stay.waited_from, "lobby")
-        known.joined = self._roster(person, stay, stay.joined_at, "joined")
+        # Of whom nothing but another carer's full name ever reached us, that is who they are.
+        takes_a_name = stay.names[-1] != person.name and stay.names[-1] in {
+            p.name for p in self._world.carers
+        }
+        known.joined = self._roster(person, stay, stay.joined_at, "joined", always=takes_a_name)
         if known.joined and person.carer is not None and stay.names[0] == person.name:
             self.hearing.first_join_told.add(person.carer)
         if len(stay.names) > 1:

@@ -6,6 +6,7 @@ Six registers are closed, the seventh is provisional, the eighth session is stil
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from course.model import (
@@ -138,6 +139,7 @@ def _session_events(cohort: Cohort, session: Session) -> Iterator[ParticipantEve
         seen = Participant(display_name=STRANGER)
         yield _event(session, EventKind.JOINED, 5, "stranger", participant=seen)
         yield _event(session, EventKind.LEFT, 25, "stranger", participant=seen)
+        yield _recorded(session, seen, "stranger", 5, 25)
 
 
 def _stay(
@@ -148,6 +150,19 @@ def _stay(
         yield _event(session, EventKind.JOINED, begin, connection, participant=seen)
     yield _event(session, EventKind.LEFT, end, connection, participant=seen)
     yield _event(session, EventKind.MICROPHONE, begin + 1, connection, level=Level.ON)
+    yield _recorded(session, seen, connection, begin, end)
+
+
+def _recorded(
+    session: Session, seen: Participant, connection: str, begin: float, end: float
+) -> ParticipantEvent:
+    """The same stay in the platform's own record."""
+    told = _event(session, EventKind.STAY, begin, f"record-{connection}", participant=seen)
+    return replace(
+        told,
+        until_at=session.starts_at + timedelta(minutes=end),
+        source=Source.PLATFORM_RECORD,
+    )
 
 
 def _camera(

@@ -18,6 +18,8 @@ ROUTES = [
     ("GET", "/cohorts/cohort-1/attendance.xlsx", {"admin", "facilitator", "viewer"}),
     ("GET", "/cohorts/cohort-1/attendance.pdf", {"admin", "facilitator", "viewer"}),
     ("GET", "/cohorts/cohort-1/attendance.html", {"admin", "facilitator", "viewer"}),
+    ("GET", "/cohorts/cohort-1/sessions/1/board", {"admin", "facilitator"}),
+    ("POST", "/cohorts/cohort-1/sessions/1/notes/carer-1", {"admin", "facilitator"}),
     ("GET", "/cohorts/cohort-1/sessions/1/evidence", {"admin", "facilitator"}),
     ("PUT", "/cohorts/cohort-1/sessions/1/verdicts/carer-1", {"admin", "facilitator"}),
     ("DELETE", "/cohorts/cohort-1/sessions/1/verdicts/carer-1", {"admin", "facilitator"}),
@@ -47,6 +49,7 @@ BODIES = {
     "sessions/2": {"minutes": 100},
     "shared-devices": {"with": "carer-2", "reason": "seen together"},
     "ticks": {"camera": "on"},
+    "notes": {"text": "rang, left a message"},
     "rule": {"presence": 0.5, "reason": "agreed"},
     "households": {
         "reference": "H9",
