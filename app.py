@@ -45,7 +45,9 @@ from web.api import create_api
 from web.headers import install_headers
 from web.health import Metrics, create_health
 from web.join import create_join_page
+from web.pages import Pages, create_pages
 from web.problems import Problem, install_problems
+from web.signin import create_signin
 from webhooks.calls_reader import CallsReader
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
@@ -243,6 +245,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         except NotYet as e:
             raise Problem(409, "The register cannot be closed now", str(e)) from e
 
+    def configured() -> dict[Platform, list[str]]:
+        return {Platform(name): gaps for name, gaps in settings.missing().items()}
+
     flask = Flask("circle", static_folder=None)
     flask.json.sort_keys = False  # type: ignore[attr-defined]  # in the order of the contract
     install_problems(flask)
@@ -252,7 +257,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             database=database,
             office=scheduling,
             close_register=close_register,
-            configured=lambda: {Platform(name): gaps for name, gaps in settings.missing().items()},
+            configured=configured,
             clock=clock,
             public_url=settings.public_url,
             default_timezone=settings.timezone,
@@ -266,6 +271,21 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             allowed_hosts=_allowed_hosts(settings),
             notice=notice,
             has_bot=calls_reader is not None,
+        )
+    )
+    flask.register_blueprint(
+        create_signin(database=database, clock=clock, public_url=settings.public_url, notice=notice)
+    )
+    flask.register_blueprint(
+        create_pages(
+            Pages(
+                database=database,
+                clock=clock,
+                notice=notice,
+                timezone=settings.timezone,
+                public_url=settings.public_url,
+                configured=configured,
+            )
         )
     )
     receivers = Receivers(

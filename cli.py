@@ -19,6 +19,7 @@ import click
 
 from cli_common import now, open_database, read_settings
 from cli_report import report
+from cli_signin import first_link, signin
 from cli_zoom import calibrate, media_streams
 from settings import Settings, SettingsError
 
@@ -79,6 +80,9 @@ def _serve(settings: Settings, *, host: str, port: int, notice: str = "") -> Non
     except SettingsError as e:
         raise click.ClickException(f"The settings are not complete. {e}") from e
     service.start()
+    link = first_link(service.database, settings.public_url, always=bool(notice))
+    if link:
+        click.echo(f"Sign in here, once, within the hour: {link}", err=True)
     try:
         click.echo(f"Circle listens on http://{host}:{port}", err=True)
         serve_http(service.gateway, host=host, port=port)
@@ -320,6 +324,7 @@ def db_upgrade() -> None:
 
 
 main.add_command(calibrate)
+main.add_command(signin)
 main.add_command(report)
 main.add_command(media_streams)
 

@@ -45,7 +45,7 @@ def _whose(
     same = [(c, other) for c, other in together if _same_stay(row, c)]
     shown = plain_names(row)
     if by_name := [other for c, other in same if shown & plain_names(c)]:
-        return _only(by_name) or (doubtful if any(o.known for o in by_name) else who)
+        return _only(by_name) or doubtful  # whoever came under another name first, nobody knows
     # Somebody else bore that name at that time, and the row is of neither of their stays.
     bore_it = [other for c, other in together if shown & plain_names(c) and other.known]
     if any(other.carer_id != who.carer_id for other in bore_it):

@@ -196,10 +196,14 @@ class Sheet:
             return Verdict.UNDETERMINED, (f"{self._between(presence)}; {asked}",)
         met = camera.meets(self.rule.camera)
         if met is False:
-            return Verdict.PARTIAL, (
-                stayed,
-                f"the camera was on too little; the rule asks for {self.rule.camera:.0%}",
-            )
+            too_little = f"the camera was on too little; the rule asks for {self.rule.camera:.0%}"
+            if self.state is RegisterState.CLOSED and not self.entry.record_complete:
+                return Verdict.UNDETERMINED, (
+                    stayed,
+                    f"{too_little}; without the platform's record nobody can tell whether there "
+                    "was another device",
+                )
+            return Verdict.PARTIAL, (stayed, too_little)
         if self.rule.microphone == "connected" and microphone == "absent":
             return Verdict.PARTIAL, (stayed, "no microphone was connected")
         if met is None:

@@ -1,7 +1,9 @@
-"""Who may come in: bearer tokens, roles, and a mark on every route that says for whom it is."""
+"""Who may come in: by token or a browser's session, by role; and a mark on every route."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +11,13 @@ from typing import Any, TypeVar
 
 from flask import request
 
-from course.store import access
+from course.store import access, staff_sessions
 from course.store.database import Database
 from web.problems import Problem
 
+# With the prefix a browser takes it from this very host over https alone.
+SECURE_COOKIE, PLAIN_COOKIE = "__Host-circle", "circle"
+_OURS = ("same-origin", "none")
 ROLES = ("admin", "facilitator", "viewer")
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -47,21 +52,60 @@ def open_door(view: View) -> View:
 
 
 def authenticate(database: Database, clock: Callable[[], datetime]) -> Caller:
-    """The caller by their bearer token; anything else is 401, in the same words."""
+    """The caller, by bearer token or by the session of a browser; anything else is 401.
+
+    A browser sends its cookie along with whatever another site makes it ask: what changes anything
+    needs the session's own token as well, which no other site can read.
+    """
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
-    found = None
+    now = clock()
     if kind.lower() == "bearer" and token.isascii() and 0 < len(token) <= 200:
         with database.read() as connection:
-            found = access.find_token(connection, token.strip(), now=clock())
-    if found is None:
-        raise Problem(
-            401,
-            "Who are you?",
-            "Send a valid token as Authorization: Bearer TOKEN; circle token create makes one.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    return Caller(
-        name=found.name,
-        role=found.role,
-        cohort_ids=None if found.role == "admin" else found.cohort_ids,
+            found = access.find_token(connection, token.strip(), now=now)
+        if found is not None:
+            return _caller(found.name, found.role, found.cohort_ids)
+    session = session_id()
+    if not kind and session:
+        with database.read() as connection:
+            staff = staff_sessions.find_session(connection, session, now=now)
+            noting = staff and staff_sessions.wants_noting(connection, session, now=now)
+        if staff is not None:
+            if request.method not in ("GET", "HEAD"):
+                must_be_ours(session)
+            if noting:
+                with database.write() as connection:
+                    staff_sessions.note_session(connection, session, now=now)
+            return _caller(staff.name, staff.role, staff.cohort_ids)
+    raise Problem(
+        401,
+        "Who are you?",
+        "Send a valid token as Authorization: Bearer TOKEN; circle token create makes one.",
+        headers={"WWW-Authenticate": "Bearer"},
     )
+
+
+def _caller(name: str, role: str, cohort_ids: tuple[str, ...]) -> Caller:
+    return Caller(name=name, role=role, cohort_ids=None if role == "admin" else cohort_ids)
+
+
+def session_id() -> str | None:
+    """The browser's session, if it sends one that could be one."""
+    found = request.cookies.get(SECURE_COOKIE) or request.cookies.get(PLAIN_COOKIE)
+    return found if found and found.isascii() and len(found) <= 100 else None
+
+
+def csrf_token(session: str) -> str:
+    """What a page of ours sends with every change; nobody can make it without the session."""
+    return hashlib.sha256(f"csrf {session}".encode()).hexdigest()
+
+
+def must_be_ours(session: str) -> None:
+    """Refuse a change that another site's page may have asked for."""
+    given = request.headers.get("X-CSRF-Token") or request.form.get("csrf_token", "")
+    ours = hmac.compare_digest(given.encode(), csrf_token(session).encode())
+    if not ours or request.headers.get("Sec-Fetch-Site", "same-origin") not in _OURS:
+        raise Problem(
+            403,
+            "This did not come from a page of ours",
+            "Reload the page and try again. Programs send a bearer token instead of a cookie.",
+        )

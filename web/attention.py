@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from flask import Response, jsonify
@@ -10,6 +11,7 @@ from flask import Response, jsonify
 from course.model import CohortState, MessageKind, RegisterState, Verdict
 from course.reports import AttendanceReport, build_report
 from course.store import cohorts, evidence, mail, watches
+from course.store.database import Connection
 from web.access import Caller
 from web.operations import Operations
 from web.schemas import AttentionOut
@@ -34,51 +36,56 @@ def add_attention(api: Operations) -> None:
         answers={200: AttentionOut},
     )
     def attention(caller: Caller) -> Response:
-        items: list[dict[str, Any]] = []
         with api.database.read() as connection:
-            found, _ = cohorts.page_of_cohorts(
-                connection, only_ids=caller.cohort_ids, limit=MOST_COHORTS, offset=0
+            return jsonify(items=attention_items(connection, caller, now=api.clock()))
+
+
+def attention_items(
+    connection: Connection, caller: Caller, *, now: datetime
+) -> list[dict[str, Any]]:
+    """What needs a person in the cohorts that the caller may see, the oldest first."""
+    items: list[dict[str, Any]] = []
+    found, _ = cohorts.page_of_cohorts(
+        connection, only_ids=caller.cohort_ids, limit=MOST_COHORTS, offset=0
+    )
+    for cohort in found:
+        about = {"cohort": cohort.id, "cohort_name": cohort.name}
+        if cohort.state in (CohortState.NEEDS_ATTENTION, CohortState.FAILED):
+            items.append(
+                {
+                    **about,
+                    "kind": "cohort",
+                    "week": None,
+                    "since": cohort.created_at.isoformat(),
+                    "says": cohort.problem or "needs a person",
+                }
             )
-            for cohort in found:
-                about = {"cohort": cohort.id, "cohort_name": cohort.name}
-                if cohort.state in (CohortState.NEEDS_ATTENTION, CohortState.FAILED):
-                    items.append(
-                        {
-                            **about,
-                            "kind": "cohort",
-                            "week": None,
-                            "since": cohort.created_at.isoformat(),
-                            "says": cohort.problem or "needs a person",
-                        }
-                    )
-                items += [
-                    {
-                        **about,
-                        "kind": "subscription",
-                        "week": None,
-                        "since": watch.made_at.isoformat(),
-                        "says": watch.problem,
-                    }
-                    for watch in watches.live_watches(connection, cohort.id)
-                    if watch.problem
-                ]
-                items += [
-                    {
-                        **about,
-                        "kind": "mail",
-                        "week": None,
-                        "carer": letter.carer_id,
-                        "since": letter.made_at.isoformat(),
-                        "says": letter.problem,
-                    }
-                    for letter in mail.read_mail(connection, cohort.id)
-                    if letter.problem and not letter.is_overtaken
-                ]
-                report = build_report(
-                    cohort, evidence.read_evidence(connection, cohort), now=api.clock()
-                )
-                items += [{**about, **item} for item in _of_report(report)]
-        return jsonify(items=sorted(items, key=lambda i: (i["since"], i["cohort"], i["says"])))
+        items += [
+            {
+                **about,
+                "kind": "subscription",
+                "week": None,
+                "since": watch.made_at.isoformat(),
+                "says": watch.problem,
+            }
+            for watch in watches.live_watches(connection, cohort.id)
+            if watch.problem
+        ]
+        items += [
+            {
+                **about,
+                "kind": "mail",
+                "week": None,
+                "carer": letter.carer_id,
+                "since": letter.made_at.isoformat(),
+                "says": letter.problem,
+            }
+            for letter in mail.read_mail(connection, cohort.id)
+            if letter.problem and not letter.is_overtaken
+        ]
+        report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
+        items += [{**about, **item} for item in _of_report(report)]
+    return sorted(items, key=lambda i: (i["since"], i["cohort"], i["says"]))
 
 
 _MESSAGES = {

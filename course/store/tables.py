@@ -378,6 +378,31 @@ access_token = Table(
     Column("revoked_at", UtcDateTime),
 )
 
+signin_link = Table(
+    "signin_link",
+    metadata,
+    Column("link_hash", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("cohort_ids", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+)
+
+staff_session = Table(
+    "staff_session",
+    metadata,
+    Column("session_hash", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("cohort_ids", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("token_id", ForeignKey("access_token.id")),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from flask import Flask
-from werkzeug.test import Client
+from werkzeug.test import Client, TestResponse
 
 from course.model import Carer, Facilitator, Platform
 from course.store import access, cohorts, watches
@@ -42,6 +42,7 @@ from tests.webhooks.test_zoom import SECRET, sign
 from web.api import create_api
 from web.health import Metrics
 from web.join import create_join_page
+from web.pages import Pages, create_pages
 from web.problems import install_problems
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
@@ -212,6 +213,18 @@ class Room:
                 notice="",
             )
         )
+        app.register_blueprint(
+            create_pages(
+                Pages(
+                    database=self.database,
+                    clock=self.clock,
+                    notice="",
+                    timezone="Europe/London",
+                    public_url=PUBLIC,
+                    configured=lambda: {p: [] for p in Platform},
+                )
+            )
+        )
         return app
 
     def sign_in(self, role: str) -> None:
@@ -378,11 +391,18 @@ class Room:
         self.clock.now = at(600)
         self.call("POST", "/sessions/2/close")
 
-    def call(self, method: str, path: str, code: int = 200, **more: Any) -> Any:
-        """One call of the API about this cohort."""
-        answer = self._client.open(
-            f"/api/v1/cohorts/{self.cohort_id}{path}", method=method, headers=self._headers, **more
+    def open(self, method: str, path: str, **more: Any) -> TestResponse:
+        """One call of the API about this cohort; its answer as it is."""
+        return self._client.open(
+            f"/api/v1/cohorts/{self.cohort_id}{path}",
+            method=method,
+            headers={**self._headers, **more.pop("headers", {})},
+            **more,
         )
+
+    def call(self, method: str, path: str, code: int = 200, **more: Any) -> Any:
+        """The same, for what a good answer says."""
+        answer = self.open(method, path, **more)
         assert answer.status_code == code, answer.text
         return answer.json if (answer.mimetype or "").endswith("json") else answer.data
 
@@ -391,6 +411,12 @@ class Room:
         answer = self._client.get("/api/v1/attention", headers=self._headers)
         found: list[dict[str, Any]] = answer.get_json()["items"]
         return found
+
+    def staff_page(self, path: str, code: int = 200) -> str:
+        """A page of staff, as text."""
+        answer = self._client.get(f"/cohorts/{self.cohort_id}{path}", headers=self._headers)
+        assert answer.status_code == code, answer.text
+        return answer.text
 
     def page(self, who: str, path: str = "", **form: str) -> Any:
         """The own join page: read, or post to."""

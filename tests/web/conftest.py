@@ -22,7 +22,9 @@ from tests.fakes import FakeClock
 from web.api import create_api
 from web.headers import install_headers
 from web.join import create_join_page
+from web.pages import Pages, create_pages
 from web.problems import install_problems
+from web.signin import create_signin
 
 PUBLIC = "https://circle.example"
 
@@ -175,6 +177,21 @@ def door(database: Database) -> Door:
             public_url=PUBLIC,
             allowed_hosts=allowed,
             notice="A notice",
+        )
+    )
+    app.register_blueprint(
+        create_signin(database=database, clock=clock, public_url=PUBLIC, notice="A notice")
+    )
+    app.register_blueprint(
+        create_pages(
+            Pages(
+                database=database,
+                clock=clock,
+                notice="A notice",
+                timezone="Europe/London",
+                public_url=PUBLIC,
+                configured=lambda: missing,
+            )
         )
     )
     with database.write() as connection:

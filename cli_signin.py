@@ -1,0 +1,61 @@
+"""`circle signin`: one-time links with which staff sign in, and the one of the first start."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from cli_common import now, open_database, read_settings
+
+if TYPE_CHECKING:
+    from course.store.database import Database
+
+LIFE = timedelta(hours=1)
+ROLES = ("admin", "facilitator", "viewer")
+
+
+@click.command()
+@click.option("--name", required=True, help="Whose link it is; shown in the audit trail.")
+@click.option("--role", type=click.Choice(ROLES), required=True)
+@click.option(
+    "--cohort", "cohorts", multiple=True, metavar="ID", help="Given to them; may be repeated."
+)
+def signin(name: str, role: str, cohorts: tuple[str, ...]) -> None:
+    """Make a link that signs one person in, once, within an hour."""
+    settings = read_settings()
+    if role != "admin" and not cohorts:
+        raise click.ClickException(
+            f"A {role} sees the cohorts given to them. Add: --cohort ID  (circle cohort list)"
+        )
+    database = open_database(settings)
+    click.echo(make_link(database, settings.public_url, name=name, role=role, cohorts=cohorts))
+
+
+def make_link(
+    database: Database, public_url: str, *, name: str, role: str, cohorts: tuple[str, ...] = ()
+) -> str:
+    """The link; only its hash is kept."""
+    import secrets
+
+    from course.store.access import add_audit
+    from course.store.staff_sessions import Staff, insert_link
+
+    made, at = secrets.token_urlsafe(32), now()
+    staff = Staff(name=name, role=role, cohort_ids=cohorts)
+    with database.write() as connection:
+        insert_link(connection, made, staff, now=at, expires_at=at + LIFE)
+        add_audit(connection, actor="operator", action="staff.invite", subject=name, now=at)
+    return f"{public_url}/signin/{made}"
+
+
+def first_link(database: Database, public_url: str, *, always: bool) -> str | None:
+    """At the first start, when nobody could sign in: a link for the first administrator."""
+    from course.store.staff_sessions import anybody_known
+
+    with database.read() as connection:
+        wanted = always or not anybody_known(connection)
+    if not wanted:
+        return None
+    return make_link(database, public_url, name="Administrator", role="admin")
