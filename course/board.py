@@ -64,6 +64,7 @@ class Seat:
     shared_with: str | None
     ticked: str | None
     notes: tuple[Message, ...]
+    says_together: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,8 @@ def build_board(cohort: Cohort, evidence: Evidence, session: Session, *, now: da
         a.carer_id: a.with_carer_id for a in evidence.attestations if a.week == session.week
     }
     said = [m for m in evidence.messages if m.week == session.week]
+    households = {carer.id: carer.household for carer in cohort.carers}
+    together = {households[m.carer_id] for m in said if m.kind is MessageKind.TOGETHER}
     absences = {m.carer_id: m for m in said if m.kind is MessageKind.ABSENCE}
     held = register.state is RegisterState.LIVE and register.held_from is not None
     seats = []
@@ -122,6 +125,7 @@ def build_board(cohort: Cohort, evidence: Evidence, session: Session, *, now: da
                 notes=tuple(
                     m for m in said if m.kind is MessageKind.NOTE and m.carer_id == carer.id
                 ),
+                says_together=carer.household in together,
                 now=now,
             )
         )
@@ -157,6 +161,7 @@ def _seat(
     absence: Message | None,
     shared_with: str | None,
     notes: tuple[Message, ...],
+    says_together: bool,
     now: datetime,
 ) -> Seat:
     place, since = _place(found)
@@ -187,6 +192,7 @@ def _seat(
         shared_with=shared_with,
         ticked=ticked.value if ticked else None,
         notes=notes,
+        says_together=says_together,
     )
 
 

@@ -140,6 +140,7 @@ class MessageKind(StrEnum):
     ABSENCE = "absence"
     CONTEST = "contest"
     NOTE = "note"
+    TOGETHER = "together"
 
 
 class Role(StrEnum):
@@ -345,7 +346,8 @@ class Message:
     """What a carer said from the join page about one week; it decides nothing.
 
     `absence`: they will not come. `contest`: they think that the verdict is wrong. `settled_at`:
-    when a person of the practice dealt with it. A `note` is staff's own, settled from the start by
+    when a person of the practice dealt with it. `together`: both carers are at this one's device;
+    a facilitator who sees both attests it. A `note` is staff's own, settled from the start by
     whoever wrote it, and never shown to the carer.
     """
 

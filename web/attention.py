@@ -91,6 +91,7 @@ def attention_items(
 _MESSAGES = {
     MessageKind.ABSENCE: "says that they cannot come",
     MessageKind.CONTEST: "thinks that the register is wrong",
+    MessageKind.TOGETHER: "is not alone at this device; attest it if you saw both",
 }
 
 

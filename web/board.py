@@ -129,6 +129,7 @@ def board_json(cohort: Cohort, board: Board) -> dict[str, Any]:
                 "calls_for": seat.calls_for or None,
                 "absence": seat.absence.text if seat.absence else None,
                 "shared_with": seat.shared_with,
+                "says_together": seat.says_together,
                 "notes": [
                     {"text": m.text, "by": m.settled_by, "at": local(m.sent_at)} for m in seat.notes
                 ],

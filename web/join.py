@@ -126,6 +126,16 @@ def create_join_page(
             begins=session.starts_at.astimezone(zone) if session else None,
             ends=session.ends_at.astimezone(zone) if session else None,
             soon=session is not None and now >= session.starts_at - EARLY,
+            partner=next(
+                (
+                    c.name
+                    for c in cohort.carers
+                    if c.household == enrolment.carer.household
+                    and c.id != enrolment.carer.id
+                    and c.withdrawn_at is None
+                ),
+                None,
+            ),
             link_ready=enrolment.platform_join_url is not None,
             platform=cohort.platform.value.capitalize(),
             bot=has_bot and cohort.platform is Platform.TEAMS,
@@ -147,6 +157,10 @@ def create_join_page(
         if parts.scheme not in ("https", "http") or not allowed_hosts(parts.hostname or ""):
             return page("join_unknown.html", 404)
         note_opening(cohort, enrolment)
+        session = _next(cohort, clock())
+        if session is not None and "who" in request.form:
+            both = request.form["who"] == "both"
+            own.together(cohort, enrolment.carer, session.week, both=both)
         return redirect(link, code=303)
 
     @routes.post("/join/<token>/weeks/<int:week>/<any(absence, contest):kind>")

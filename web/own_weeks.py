@@ -10,16 +10,20 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from course.model import (
     Carer,
+    CarerWeek,
     Cohort,
+    CorrectionKind,
     EventKind,
     Level,
     MessageKind,
     ParticipantEvent,
     RegisterState,
+    Session,
     SessionState,
     Source,
     Verdict,
@@ -29,12 +33,18 @@ from course.store import evidence, statements
 from course.store.database import Database
 
 LONGEST = 500
+OWN = (MessageKind.ABSENCE, MessageKind.CONTEST)
 IN_WORDS = {
     Verdict.ATTENDED: "you were there",
     Verdict.PARTIAL: "you were there for a part",
     Verdict.ABSENT: "we did not see you",
     Verdict.UNDETERMINED: "your facilitators are looking at it",
     Verdict.PENDING: "still to come",
+}
+EXCEPTED = {
+    CorrectionKind.CATCH_UP: "you caught up on it",
+    CorrectionKind.CAMERA_EXEMPT: "you were there; the camera was not asked of you",
+    CorrectionKind.EXCUSED: "you were excused",
 }
 
 
@@ -73,14 +83,10 @@ class OwnWeeks:
                 OwnWeek(
                     week=session.week,
                     day=session.starts_at.astimezone(zone),
-                    says=IN_WORDS[own.verdict]
-                    if closed
-                    else "being counted"
-                    if over
-                    else IN_WORDS[Verdict.PENDING],
+                    says=_in_words(own, carer, session, closed=closed, over=over),
                     may_announce=not over,
                     may_contest=closed and own.verdict is not Verdict.PENDING,
-                    said={m.kind: m.text for m in own.messages if m.kind is not MessageKind.NOTE},
+                    said={m.kind: m.text for m in own.messages if m.kind in OWN},
                 )
             )
         return weeks
@@ -111,6 +117,22 @@ class OwnWeeks:
                 )
         return True
 
+    def together(self, cohort: Cohort, carer: Carer, week: int, *, both: bool) -> None:
+        """Keep whether both carers are at this device, as they say on the way to the meeting."""
+        now = self._clock()
+        with self._database.write() as connection:
+            about: dict[str, Any] = {
+                "week": week,
+                "carer_id": carer.id,
+                "kind": MessageKind.TOGETHER,
+                "now": now,
+            }
+            statements.take_message_back(connection, cohort.id, **about)
+            if both:
+                statements.add_message(
+                    connection, cohort.id, text="we are both at this device", **about
+                )
+
     def checked(self, cohort: Cohort, carer: Carer, *, camera: bool, microphone: bool) -> None:
         """Keep that the page's own check found a camera and a microphone, to the minute."""
         at = self._clock().replace(second=0, microsecond=0)
@@ -134,6 +156,16 @@ class OwnWeeks:
         if events:
             with self._database.write() as connection:
                 evidence.save_events(connection, events)
+
+
+def _in_words(own: CarerWeek, carer: Carer, session: Session, *, closed: bool, over: bool) -> str:
+    if carer.enrolled_at >= session.ends_at:
+        return "before you joined the course"
+    if not closed:
+        return "being counted" if over else IN_WORDS[Verdict.PENDING]
+    if own.correction is not None and own.correction.kind in EXCEPTED:
+        return EXCEPTED[own.correction.kind]
+    return IN_WORDS[own.verdict]
 
 
 def _short(*parts: str) -> str:

@@ -42,7 +42,6 @@ class Hearing:
     told: list[dict[str, Any]] = field(default_factory=list)  # the notifications as they came
     recorded: list[ParticipantEvent] = field(default_factory=list)
     known: dict[int, Known] = field(default_factory=dict)
-    started: set[int] = field(default_factory=set)  # instances whose start was told
     ended: set[int] = field(default_factory=set)  # instances whose end was told
     record: bool = False  # there is one
     whole_record: bool = False  # and it has every instance
@@ -145,13 +144,9 @@ class Hearing:
                             microphone=microphone,
                         )
                     )
-        if high and not self.whole_record and not self._held_for_sure():
-            found |= {"partial", "attended"}  # of less, or more, than was truly held
+        if high and not self.whole_record:  # of less, or more, than was held; at another device
+            found |= {"partial", "attended"}
         return found
-
-    def _held_for_sure(self) -> bool:
-        everything = set(range(len(self.world.instances)))
-        return self.started == everything and self.ended == everything
 
     def _bounds(self, stay: Stay) -> tuple[Mask, Mask]:
         """When that stay was certainly, and when it was possibly inside."""

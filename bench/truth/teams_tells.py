@@ -30,8 +30,7 @@ class TeamsTells:
     def tell(self) -> Hearing:
         """Everything that reaches us, in any order, some of it twice."""
         for number, (begin, end) in enumerate(self._world.instances):
-            if self._post({"eventType": "callStarted"}, begin):
-                self.hearing.started.add(number)
+            self._post({"eventType": "callStarted"}, begin)
             if self._post({"eventType": "callEnded"}, end):
                 self.hearing.ended.add(number)
         if self._world.rehearsal:
@@ -180,7 +179,7 @@ class TeamsTells:
             for person in self._world.people:
                 stays = [s for s in person.stays if s.instance == number]
                 # A signed-in carer is one record with several intervals, a guest is several.
-                merged = self._luck.random() < 0.5
+                merged = self._luck.random() < 0.5 and len({s.by_phone for s in stays}) == 1
                 for together in [stays] if merged and stays else [[s] for s in stays]:
                     records.append(self._record(person, together))
             self.hearing.recorded += report_events(

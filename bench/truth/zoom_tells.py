@@ -48,7 +48,6 @@ class ZoomTells:
         """Everything that reaches us, in any order, some of it twice."""
         for number, (begin, end) in enumerate(self._world.instances):
             self._post("meeting.started", self._about(number, begin), begin)
-            self.hearing.started.add(number)  # every notification of Zoom's names it
             about = {**self._about(number, begin), "end_time": zulu(instant(end))}
             if self._post("meeting.ended", about, end):
                 self.hearing.ended.add(number)

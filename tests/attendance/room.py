@@ -44,6 +44,7 @@ from web.health import Metrics
 from web.join import create_join_page
 from web.pages import Pages, create_pages
 from web.problems import install_problems
+from web.signin import create_signin
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
 from webhooks.routes import Receivers
@@ -87,9 +88,11 @@ class Room:
         carers: Mapping[str, tuple[str, ...]] | None = None,
         organiser_ref: str = HOST,
         enrolled: Mapping[str, float] | None = None,
+        public_url: str = PUBLIC,
         **changes: Any,
     ) -> None:
         self.platform = platform
+        self.public_url = public_url
         self.database = database
         self.clock = FakeClock(at(60))
         self.provider = FakeProvider(platform)
@@ -101,7 +104,8 @@ class Room:
             self.carers[name] = replace(self.carers[name], enrolled_at=at(minute))
         self._store_cohort(organiser_ref, changes)
         self.inbox = Inbox(database)
-        self._client = Client(over(self._receivers(), self._flask()))
+        self.flask = self._flask()
+        self._client = Client(over(self._receivers(), self.flask))
         self.sign_in("admin")
 
     def _invite(self, households: Mapping[str, tuple[str, ...]]) -> dict[str, Carer]:
@@ -200,7 +204,7 @@ class Room:
                 ),
                 configured=lambda: {p: [] for p in Platform},
                 clock=self.clock,
-                public_url=PUBLIC,
+                public_url=self.public_url,
                 default_timezone="Europe/London",
             )
         )
@@ -208,9 +212,14 @@ class Room:
             create_join_page(
                 database=self.database,
                 clock=self.clock,
-                public_url=PUBLIC,
+                public_url=self.public_url,
                 allowed_hosts=lambda _host: True,
                 notice="",
+            )
+        )
+        app.register_blueprint(
+            create_signin(
+                database=self.database, clock=self.clock, public_url=self.public_url, notice=""
             )
         )
         app.register_blueprint(
@@ -220,7 +229,7 @@ class Room:
                     clock=self.clock,
                     notice="",
                     timezone="Europe/London",
-                    public_url=PUBLIC,
+                    public_url=self.public_url,
                     configured=lambda: {p: [] for p in Platform},
                 )
             )

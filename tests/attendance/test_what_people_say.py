@@ -223,3 +223,18 @@ def test_what_families_wrote_is_not_for_viewers(make_zoom: MakeRoom) -> None:
     assert "an operation" in json.dumps(room.report())
     room.sign_in("viewer")
     assert "an operation" not in json.dumps(room.report())
+
+
+def test_the_own_page_says_what_was_accepted_and_what_was_before_ones_time(
+    make_zoom: MakeRoom,
+) -> None:
+    room = make_zoom(enrolled={TOM: -60})
+    present(room)
+    room.record((MAYA, 0, 120))
+    room.close()
+    said = {"verdict": "attended", "kind": "catch_up", "reason": "on Monday"}
+    room.call("PUT", f"/sessions/2/verdicts/{room.carers[TOM].id}", json=said)
+    page = room.page(TOM, "?weeks=1").text
+    assert "you caught up on it" in page
+    assert page.count("before you joined the course") == 1
+    assert page.count("you were there") == 0

@@ -59,10 +59,11 @@ def over(
 ) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
     """A WSGI application that passes each request through the gateway."""
     gateway = Gateway(receivers, flask or Flask("nothing"), ThreadPoolExecutor(2))
+    loops = ThreadPoolExecutor(1)  # a test may have an event loop of its own in its thread
 
     def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         exchange = _Exchange(environ)
-        asyncio.run(gateway.__rsgi__(_Scope(environ), exchange))
+        loops.submit(asyncio.run, gateway.__rsgi__(_Scope(environ), exchange)).result()
         assert exchange.answer is not None
         status, headers, body = exchange.answer
         start_response(f"{status} {HTTPStatus(status).phrase}", headers)

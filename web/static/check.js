@@ -1,42 +1,94 @@
-// The join page's own check of camera and microphone. Nothing of it leaves this page but two words:
-// whether a camera and a microphone work.
+// The join page's own check of camera and microphone: a picture, a level, a choice of devices.
+// Nothing of it leaves this page but two words: whether a camera and a microphone work.
 "use strict";
 const check = document.querySelector(".check");
-if (check && navigator.mediaDevices) {
+const HELP = {
+  NotAllowedError: "Your browser refused: press the sign beside the address, allow camera and microphone, and check again.",
+  NotFoundError: "No device was found: is it plugged in? A telephone or a tablet has both.",
+  NotReadableError: "Another program is using it: close it, and check again.",
+};
+
+if (check) {
   check.hidden = false;
   const button = check.querySelector("button");
-  const video = check.querySelector("video");
   const status = check.querySelector("[role=status]");
-  button.addEventListener("click", async () => {
+  if (!navigator.mediaDevices) {
     button.disabled = true;
-    status.textContent = "Your browser may ask whether it may use them. Please allow it.";
-    const found = { camera: false, microphone: false };
-    const refusals = [];
-    for (const [kind, name] of [["video", "camera"], ["audio", "microphone"]]) {
-      try {
-        const stream = await navigator.mediaDevices.getUserMedia({ [kind]: true });
-        found[name] = stream.getTracks().some((track) => track.readyState === "live");
-        if (kind === "video") {
-          video.srcObject = stream;
-          video.hidden = false;
-          await video.play();
-        } else {
-          stream.getTracks().forEach((track) => track.stop());
-        }
-      } catch (error) {
-        refusals.push(error.name);
-      }
+    status.textContent = "This browser cannot check. You can join all the same.";
+  } else button.addEventListener("click", () => run(button, status));
+}
+
+const streams = {};
+
+async function open(kind, deviceId) {
+  streams[kind]?.getTracks().forEach((track) => track.stop());
+  const wanted = deviceId ? { deviceId: { exact: deviceId } } : true;
+  streams[kind] = await navigator.mediaDevices.getUserMedia({ [kind]: wanted });
+  const live = streams[kind].getTracks().some((track) => track.readyState === "live");
+  if (kind === "video") await picture(streams.video);
+  else level(streams.audio);
+  return live;
+}
+
+async function picture(stream) {
+  const video = check.querySelector("video");
+  video.srcObject = stream;
+  video.hidden = false;
+  await video.play();
+}
+
+let meter;
+function level(stream) {
+  if (meter) { clearInterval(meter.timer); meter.context.close(); }
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  context.createMediaStreamSource(stream).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  check.querySelector(".level").hidden = false;
+  const timer = setInterval(() => {
+    analyser.getFloatTimeDomainData(samples);
+    const loud = Math.sqrt(samples.reduce((sum, s) => sum + s * s, 0) / samples.length);
+    check.querySelector("meter").value = Math.min(1, loud * 4);
+  }, 100);
+  meter = { context, timer };
+}
+
+async function choices() {
+  const found = await navigator.mediaDevices.enumerateDevices();
+  for (const [name, kind] of [["camera", "video"], ["microphone", "audio"]]) {
+    const select = check.querySelector(`select[name=${name}]`);
+    const mine = found.filter((device) => device.kind === `${kind}input` && device.deviceId);
+    select.closest("label").hidden = mine.length < 2;
+    select.replaceChildren(...mine.map((device, n) => new Option(device.label || `${name} ${n + 1}`, device.deviceId)));
+    const current = streams[kind]?.getTracks()[0]?.getSettings().deviceId;
+    if (current) select.value = current;
+    select.onchange = () => open(kind, select.value).catch(() => {});
+  }
+}
+
+async function run(button, status) {
+  button.disabled = true;
+  status.textContent = "Your browser may ask whether it may use them. Please allow it.";
+  const works = { camera: false, microphone: false };
+  const refusals = new Set();
+  for (const [kind, name] of [["video", "camera"], ["audio", "microphone"]]) {
+    try {
+      works[name] = await open(kind);
+    } catch (error) {
+      refusals.add(error.name);
     }
-    const said = Object.entries(found).map(([name, works]) => `${name}: ${works ? "works" : "not found"}`);
-    status.textContent = said.join(", ") + (refusals.includes("NotAllowedError")
-      ? ". Your browser refused: press the lock beside the address, allow both, and try again."
-      : ".");
-    button.disabled = false;
-    button.textContent = "Check again";
+  }
+  await choices();
+  const said = Object.entries(works).map(([name, it]) => `${name}: ${it ? "works" : "not found"}`).join(", ");
+  const help = [...refusals].map((name) => HELP[name] || "Your browser could not open it; another browser may.");
+  status.textContent = [`${said[0].toUpperCase()}${said.slice(1)}.`, ...help].join(" ");
+  button.disabled = false;
+  button.textContent = "Check again";
+  try {
     await fetch(check.dataset.address, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(found),
+      body: JSON.stringify(works),
     });
-  });
+  } catch { /* The check is for the carer first; that it was not noted changes nothing for them. */ }
 }

@@ -1,0 +1,128 @@
+"""The pages of staff in a real browser: each one's main job, by mouse, keyboard and on a phone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from tests.attendance.room import HOST_NAME, at
+from tests.browser.conftest import Site, faults, too_wide
+
+MAYA, DEV, TOM = "Maya Patel", "Dev Patel", "Tom Becker"
+
+
+def started(site: Site) -> None:
+    room = site.room
+    room.clock.now = at(5)
+    room.started(-5)
+    room.join(HOST_NAME, -5, link="nobody")
+    room.join(MAYA, -1)
+
+
+def test_the_board_changes_by_itself_when_somebody_comes(
+    site: Site, context: BrowserContext
+) -> None:
+    started(site)
+    site.sign_in(context).close()
+    page = site.open(context, f"/cohorts/{site.room.cohort_id}/sessions/2")
+    needs = page.locator("li", has_text=TOM)
+    expect(needs).to_contain_text("not seen")
+    site.room.join(TOM, 5)
+    expect(needs).to_contain_text("in since 10:05", timeout=5000)
+    page.get_by_role("button", name=f"Camera seen: {TOM}").click()
+    expect(needs).to_contain_text("seen on", timeout=5000)
+    page.get_by_role("button", name=f"{DEV} sits beside {MAYA}").click()
+    expect(page.locator("li", has_text=DEV)).to_contain_text(f"beside {MAYA}", timeout=5000)
+    site.room.join("iPad", 6, link="nobody")
+    page.get_by_label("Who is iPad?").select_option(label="no carer of ours", timeout=5000)
+    page.get_by_role("button", name="That is them").click()
+    expect(page.get_by_text("iPad")).to_have_count(0, timeout=5000)
+    assert faults(page) == []
+
+
+def test_a_cohort_is_opened_by_one_form_that_names_every_fault(
+    site: Site, context: BrowserContext
+) -> None:
+    page = site.sign_in(context)
+    page.get_by_role("link", name="Open a cohort").click()
+    page.get_by_label("Name", exact=True).fill("Spring 2027")
+    page.get_by_label("Zoom").check()
+    page.get_by_label("First Saturday").select_option(index=3)
+    expect(page.locator("#plan li")).to_have_count(8)
+    families = page.get_by_label("Families, one carer a line")
+    families.fill("H1, Maya Patel\nH2\tTom Becker\ttom@example.com")
+    expect(page.locator("#preview")).to_contain_text("Line 1: household, name and e-mail")
+    page.get_by_role("button", name="Open it").click()
+    expect(page.get_by_role("alert")).to_contain_text("Put the families right first")
+    families.fill("H1, =HYPERLINK(1), maya@example.com\nH2, Tom Becker, tom@example.com")
+    assert faults(page) == []
+    page.get_by_role("button", name="Open it").click()
+    page.wait_for_url("**/cohorts/opened-1")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Spring 2027")
+
+
+def test_a_verdict_is_corrected_with_the_keyboard_alone(
+    site: Site, context: BrowserContext
+) -> None:
+    def held() -> None:
+        started(site)
+        site.room.leave(MAYA, 60)
+        site.room.ended(120)
+        site.room.record((MAYA, -1, 60), (HOST_NAME, -5, 120))
+        site.room.close()
+
+    held()
+    site.sign_in(context).close()
+    page = site.open(context, f"/cohorts/{site.room.cohort_id}")
+    assert faults(page) == []
+    page.locator("td.partial a").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"{MAYA}, week 2")
+    assert faults(page) == []
+    page.get_by_label("The verdict").focus()
+    page.keyboard.type("attended")
+    page.keyboard.press("Tab")
+    page.keyboard.type("a catch-up")
+    page.keyboard.press("Tab")
+    page.keyboard.type("went through it on Monday")
+    page.keyboard.press("Enter")
+    expect(page.locator(".verdict")).to_have_text("✓ attended (catch up)")
+    expect(page.get_by_text("catch up by Ann: went through it on Monday")).to_be_visible()
+
+
+def test_what_needs_a_person_is_listed_with_what_to_do(site: Site, context: BrowserContext) -> None:
+    def held() -> None:
+        started(site)
+        site.room.ended(120)
+        site.room.record((MAYA, -1, 120), (HOST_NAME, -5, 120))
+        site.room.close()
+
+    held()
+    page = site.sign_in(context)
+    page.get_by_role("link", name="Needs a person").click()
+    expect(page.get_by_text(f"{TOM} missed a session")).to_be_visible()
+    assert faults(page) == []
+    here = page.locator("li", has_text=DEV).filter(has_text="week 2")
+    here.get_by_role("link", name="Decide").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"{DEV}, week 2")
+
+
+@pytest.mark.parametrize("path", ["", "/sessions/2", "/sessions/2/carers/carer-1"])
+def test_on_a_phone_nothing_runs_off_the_side(
+    site: Site, context: BrowserContext, path: str
+) -> None:
+    started(site)
+    site.sign_in(context).close()
+    page = site.open(context, f"/cohorts/{site.room.cohort_id}{path}")
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert too_wide(page) == 0
+    assert faults(page) == []
+
+
+def test_signing_out_leaves_nothing_open(site: Site, context: BrowserContext) -> None:
+    page = site.sign_in(context)
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/signin")
+    assert faults(page) == []
+    page.goto(f"{site.base}/cohorts/{site.room.cohort_id}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
