@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help setup setup-dev demo serve test lint bench bench-truth lock clean
+.PHONY: screenshots help setup setup-dev demo serve test lint bench bench-truth lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ serve: setup ## Run the service on http://127.0.0.1:8000, with stand-ins when no
 
 test: setup-dev ## Run every test; no network, no account, no server to start by hand
 	@$(PY) -m pytest -n 4 --dist worksteal
+
+screenshots: setup-dev ## Pictures of every page into docs/screenshots; needs chromium
+	@$(PY) -m tests.browser.screenshots
 
 lint: setup-dev ## Formatter, linter, strict types, security checks
 	@$(PY) -m ruff format --check .

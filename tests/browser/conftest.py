@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 import threading
@@ -107,6 +108,7 @@ def site_of(database: Database, platform: Platform = Platform.ZOOM, **more: Any)
     room = Room(database, platform, public_url=base, **more)
     room.clock.now = at(-5)
     install_headers(room.flask, public_url=base)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", port, room.flask, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

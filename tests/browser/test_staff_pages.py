@@ -100,7 +100,7 @@ def test_what_needs_a_person_is_listed_with_what_to_do(site: Site, context: Brow
     held()
     page = site.sign_in(context)
     page.get_by_role("link", name="Needs a person").click()
-    expect(page.get_by_text(f"{TOM} missed a session")).to_be_visible()
+    expect(page.get_by_text(f"{TOM}: missed a session")).to_be_visible()
     assert faults(page) == []
     here = page.locator("li", has_text=DEV).filter(has_text="week 2")
     here.get_by_role("link", name="Decide").click()
