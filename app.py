@@ -27,6 +27,7 @@ from integration import durable
 from integration.alignment import Alignment
 from integration.calls import CallBot
 from integration.enrolment import Enrolment
+from integration.facilitator_mail import FacilitatorMail
 from integration.holdings import Holdings
 from integration.housekeeping import Housekeeping
 from integration.live_media import LiveMedia
@@ -324,6 +325,14 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         "read waiting": rereader.read_waiting,
         "forget notifications": lambda: _prune(database, settings, clock()),
     }
+    if settings.mail_facilitators and settings.smtp_url and settings.mail_from:
+        chores["tell facilitators"] = FacilitatorMail(
+            database=database,
+            post=SmtpPost(settings.smtp_url.get_secret_value()),
+            sender=settings.mail_from,
+            public_url=settings.public_url,
+            clock=clock,
+        ).send_due
     if calls_reader:
         chores["keep calls"] = CallBot(
             database=database, providers=providers, public_url=settings.public_url, clock=clock

@@ -169,6 +169,7 @@ class Settings(BaseSettings):
 
     smtp_url: SecretStr | None = None
     mail_from: str | None = None
+    mail_facilitators: bool = False
 
     @classmethod
     def settings_customise_sources(

@@ -98,6 +98,25 @@ def sessions_around(
     return [(row[0], row[1]) for row in rows]
 
 
+def sessions_between(
+    connection: Connection, *, since: datetime, until: datetime
+) -> list[tuple[str, int]]:
+    """(cohort id, week) of the sessions that begin in that span and are to be held."""
+    session, cohort = tables.session, tables.cohort
+    rows = connection.execute(
+        select(session.c.cohort_id, session.c.week)
+        .join(cohort, cohort.c.id == session.c.cohort_id)
+        .where(
+            cohort.c.state != CohortState.CANCELLED.value,
+            session.c.state == SessionState.SCHEDULED.value,
+            session.c.starts_at >= since,
+            session.c.starts_at <= until,
+        )
+        .order_by(session.c.starts_at, session.c.cohort_id)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def any_held(
     connection: Connection, platform: Platform, *, since: datetime, until: datetime
 ) -> bool:
