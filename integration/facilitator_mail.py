@@ -113,7 +113,7 @@ class FacilitatorMail:
             f"Week {session.week}, {session.topic}: "
             f"{session.starts_at.astimezone(zone):%A %-d %B, %H:%M} to "
             f"{session.ends_at.astimezone(zone):%H:%M}.",
-            f"{len(expected)} carers are expected.",
+            f"Carers expected: {len(expected)}.",
             *_named(
                 "Told us that they cannot come", [s.carer.name for s in board.seats if s.absence]
             ),

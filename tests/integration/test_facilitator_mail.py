@@ -1,4 +1,4 @@
-"""Mail to facilitators: once the evening before, once when somebody is missing; and to them alone."""
+"""Mail to facilitators: once the evening before, and once when somebody is missing."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_evening_before_they_hear_who_comes_and_who_never_tested(room: Room)
     text = letter.get_content()
     for words in (
         "Saturday 16 January, 10:00 to 12:00",
-        "1 carers are expected",
+        "Carers expected: 1.",
         "cannot come: Tom Becker",
         "never sent their link by mail: Maya Patel",
         "https://circle.example/cohorts/cohort-1/sessions/2",
