@@ -52,11 +52,7 @@ def narrowed(
     if only.is_everybody:
         return report, str
     kept = only.of(cohort)
-    hide = hiding(
-        [c.name for c in cohort.carers if c not in kept],
-        shown=Judge(cohort, evidence, now=now).names_of_others({c.id for c in kept}),
-        kept=[c.name for c in kept],
-    )
+    hide = _hiding_others(cohort, evidence, kept, now=now)
     staying = {
         household
         for household in {c.household for c in kept}
@@ -82,28 +78,55 @@ def _alone(register: SessionRegister, ids: Collection[str], hide: Rewrite) -> Se
     return _rewritten(replace(register, weeks=weeks, unmatched=()), hide)
 
 
-def hiding(others: Iterable[str], *, shown: Iterable[str], kept: Iterable[str]) -> Rewrite:
+def _hiding_others(
+    cohort: Cohort, evidence: Evidence, kept: Collection[Carer], *, now: datetime
+) -> Rewrite:
+    """Takes others' names out; out of what people wrote themselves also in small letters."""
+    others = [c.name for c in cohort.carers if c not in kept]
+    own = [c.name for c in kept]
+    shown = Judge(cohort, evidence, now=now).names_of_others({c.id for c in kept})
+    in_sentences = hiding(others, shown=shown, kept=own)
+    in_writing = hiding(others, shown=shown, kept=own, any_case=True)
+    written = {
+        *(correction.reason for correction in evidence.corrections),
+        *(attestation.reason for attestation in evidence.attestations),
+        *(message.text for message in evidence.messages),
+    }
+    hidden = {text: told for text in written if (told := in_writing(text)) != text}
+
+    def hide(text: str) -> str:
+        for whole in sorted(hidden, key=len, reverse=True):
+            text = text.replace(whole, hidden[whole])
+        return in_sentences(text)
+
+    return hide
+
+
+def hiding(
+    others: Iterable[str], *, shown: Iterable[str], kept: Iterable[str], any_case: bool = False
+) -> Rewrite:
     """Puts `ANOTHER` for other carers' names, whole or in part, and for what others were shown as.
 
-    Single words count as they begin a name, with a capital letter: “will come” is not Will. What
+    Single words count only with a capital letter, unless `any_case`: “will come” is not Will. What
     is a word of a kept name as well stays.
     """
     spared = {word.casefold() for name in kept for word in _words(name)}
-    whole = [
+    whole = {
         r"\s+".join(re.escape(part) for part in name.split())
         for name in {*others, *shown}
         if name.split() and not {w.casefold() for w in _words(name)} <= spared
-    ]
+    }
     words = {
         form
         for name in others
         for word in _words(name)
         if word.casefold() not in spared and len(word) > 1
         for form in (word, word.capitalize(), word.upper())
-        if form != form.lower() or form.lower() == form.upper()
+        if any_case or form != form.lower() or form.lower() == form.upper()
     }
-    parts = [f"(?i:{name})" for name in sorted(whole, key=len, reverse=True)]
-    parts += [re.escape(word) for word in sorted(words, key=len, reverse=True)]
+    parts = [f"(?i:{name})" for name in sorted(whole, key=lambda n: (-len(n), n))]
+    case = "(?i:{})" if any_case else "{}"
+    parts += [case.format(re.escape(w)) for w in sorted(words, key=lambda w: (-len(w), w))]
     if not parts:
         return str
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(parts)})(?!\w)")

@@ -63,7 +63,7 @@ class _Sheets:
         self.moment = book.add_format({**top, "num_format": "d mmm yyyy hh:mm", "align": "left"})
         self.clock = book.add_format({**top, "num_format": "hh:mm", "align": "left"})
         self.share = book.add_format({**top, "num_format": "0%"})
-        self.number = book.add_format({**top, "num_format": "0.#"})
+        self.number = book.add_format({**top, "num_format": "0.0"})
         self.whole = book.add_format({**top, "num_format": "0"})
         self.verdicts = {
             verdict: book.add_format({**top, "bg_color": colour})

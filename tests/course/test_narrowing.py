@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from course.model import Evidence
+from course.model import Correction, CorrectionKind, Evidence, Verdict
 from course.narrowing import ANOTHER, Only, hiding, narrowed, without_addresses
 from course.reports import build_report
 from tests.course.evidence import AFTER, carers, held, stay, who
@@ -80,6 +80,22 @@ def test_a_stranger_is_named_to_nobody_but_the_facilitators() -> None:
     told = report.registers[1].weeks["carer-3"].reasons
     assert "Ines" not in " ".join(told)
     assert told[0].startswith(f"“{ANOTHER}” was there and nobody has said who it was")
+
+
+def test_what_people_wrote_is_searched_for_names_in_small_letters_too() -> None:
+    said = Correction(
+        week=2,
+        carer_id="carer-1",
+        verdict=Verdict.ATTENDED,
+        kind=CorrectionKind.CORRECTION,
+        reason="sat with tom, as dev knows",
+        made_by="facilitator Ann",
+        made_at=AFTER,
+    )
+    evidence = replace(EVIDENCE, corrections=(said,))
+    report, _ = narrowed(COHORT, evidence, Only(household="H1"), now=AFTER)
+    told = report.registers[1].weeks["carer-1"].reasons[0]
+    assert told.startswith(f"correction by facilitator Ann: sat with {ANOTHER}, as dev knows (")
 
 
 def test_somebody_else_on_ones_own_link_is_not_named_either() -> None:
