@@ -6,7 +6,7 @@ nobody has identified. Whoever could be judged otherwise then is not judged by t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from course.connections import Connection
@@ -86,6 +86,10 @@ def ask_about_strangers(
         return found
     everybody = list(groups.values())
     worlds = [*everybody, [pair for group in everybody for pair in group]]
+    named = {  # compared with every carer once, and not once for every carer
+        id(pair[1]): {s.carer_id for s in roster.suggest(pair[1]) if s.score == 1}
+        for pair in strangers
+    }
     answer = dict(found)
     for carer in cohort.carers:
         week = found[carer.id]
@@ -97,7 +101,7 @@ def ask_about_strangers(
             possible = [
                 pair
                 for pair in world
-                if _could_be(roster, cohort, carer, pair[1], found, by_name_only=stayed)
+                if _could_be(cohort, carer, pair[1], found, named[id(pair[1])], by_name_only=stayed)
             ]
             if not possible:
                 continue
@@ -117,25 +121,24 @@ def ask_about_strangers(
 
 
 def _could_be(
-    roster: Roster,
     cohort: Cohort,
     carer: Carer,
     connection: Connection,
     found: Judged,
+    named: Collection[str],
     *,
     by_name_only: bool,
 ) -> bool:
-    """Whether an unidentified participant may have been this carer.
+    """Whether an unidentified participant, shown as one of `named`, may have been this carer.
 
     Who bears the full name of one carer is taken for that one, or for somebody at their device;
     unless that one was there already, at the same time: then the name says nothing.
     """
-    named = {s.carer_id for s in roster.suggest(connection) if s.score == 1}
     if carer.id in named or any(c.id in named for c in _partners(cohort, carer)):
         return True
     stay = [*connection.spans, (connection.began_at, connection.last_seen_at)]
     elsewhere = {c for c in named if intersect(found[c].intervals, stay)}
-    return not by_name_only and named == elsewhere
+    return not by_name_only and set(named) == elsewhere
 
 
 def _partners(cohort: Cohort, carer: Carer) -> list[Carer]:

@@ -67,6 +67,7 @@ def is_phone_number(name: str) -> bool:
     return bool(_NUMBER.fullmatch(name.strip()))
 
 
+@lru_cache(maxsize=4096)
 def normalise(name: str) -> str:
     """A name for comparing: without case, accents, punctuation and device suffixes."""
     text = unicodedata.normalize("NFKD", _DEVICE.sub("", name))

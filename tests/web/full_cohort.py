@@ -79,6 +79,7 @@ def save_full_cohort(database: Database) -> None:
             series_store.save_invitation(
                 connection, carer.id, Platform.ZOOM, ref=f"ref-{carer.id}", join_url=link
             )
+        cohort = cohorts.read_cohort(connection, FULL) or cohort  # with everybody's link
         for session in cohort.sessions[:7]:
             evidence.save_events(connection, list(_session_events(cohort, session)))
         for session in cohort.sessions[:6]:
