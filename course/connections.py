@@ -112,9 +112,8 @@ def _closed_by(connection: Connection, recorded: Sequence[Connection]) -> Connec
     if connection.is_record or joined is None:
         return connection
     same = [row for row in recorded if connection.seats & row.seats]
-    if (
-        not connection.seats
-    ):  # a platform without seats: the only row that began then under the same name
+    if not connection.seats:
+        # A platform without seats: the only row that began then under the same name.
         same = [
             row
             for row in recorded
