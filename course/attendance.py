@@ -13,7 +13,13 @@ from datetime import datetime, timedelta
 from course.connections import MEDIA, Connection
 from course.doubts import ask_about_strangers, ask_for_the_second, link_flags
 from course.identity import Identity, Roster, participant_key
-from course.instances import Instance, find_instances, instances_by_week, window_of
+from course.instances import (
+    Instance,
+    all_recorded,
+    find_instances,
+    instances_by_week,
+    window_of,
+)
 from course.intervals import Span, intersect, minutes, total
 from course.model import (
     Carer,
@@ -59,6 +65,9 @@ class Judge:
         """The register of one session."""
         instances = self._weeks[session.week]
         entry = self._entries.get(session.week, RegisterEntry(week=session.week))
+        if any(i.is_recorded for i in instances) and not all_recorded(instances):
+            # Notifications that came later tell of a part that the record does not have.
+            entry = replace(entry, record_complete=False)
         state = self._state(session, instances, entry)
         held = find_held(session, instances, now=self._now)
         mine, strangers, shared = self._sort(instances)

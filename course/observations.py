@@ -18,6 +18,7 @@ from course.model import EventKind, Level, ParticipantEvent, Source
 GAP = timedelta(seconds=90)  # samples come every minute, and not to the second
 ON_LEVELS = (Level.ON, Level.SENDING)
 OFF_LEVELS = (Level.OFF, Level.NOT_SENDING)
+SAID_AGAIN_WITHIN = timedelta(minutes=6)  # of the media streams, every five
 EARLY = timedelta(minutes=1)  # what tells of cameras may see somebody before the other does
 
 Known = tuple[tuple[Span, ...], tuple[Span, ...], tuple[Span, ...]]
@@ -90,6 +91,8 @@ def _changes(
     off: list[Span] = []
     ordered = sorted(changes, key=lambda e: (e.occurred_at, e.level or "", e.key))
     gone_at: datetime | None = None
+    # Whoever hears the streams says again what holds; when that ends, so does what is known.
+    is_said_again = any(e.source is Source.MEDIA_STREAM for e in changes)
     for begin, end in visits:
         inside = [
             e
@@ -106,6 +109,8 @@ def _changes(
             states.insert(0, (min(begin, states[0][0]), not states[0][1]))
         for number, (at, is_on) in enumerate(states):
             until = states[number + 1][0] if number + 1 < len(states) else end
+            if is_said_again:
+                until = min(until, at + SAID_AGAIN_WITHIN)
             if is_on is not None:  # None: from here on nobody knows
                 (on if is_on else off).append((at, max(until, at)))
     return list(union(on)), list(union(off))

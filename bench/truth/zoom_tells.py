@@ -227,7 +227,7 @@ class ZoomTells:
         length = self._world.length
         for person in self._world.people:
             for stay in (s for s in person.stays if not s.by_phone):
-                for at, is_on in stay.camera:
+                for at, is_on in _said_again(stay):
                     self.hearing.events += camera_events(
                         [f"{stay.number}000"],
                         uuid=uuid_of(stay.instance),
@@ -300,6 +300,14 @@ class ZoomTells:
             delivery = READER.read(body, received_at=now)
             if delivery is not None:
                 self.hearing.events += delivery.events
+
+
+def _said_again(stay: Stay) -> Iterator[tuple[int, bool]]:
+    """Every switch, and every five minutes what holds."""
+    for n, (at, is_on) in enumerate(stay.camera):
+        until = stay.camera[n + 1][0] if n + 1 < len(stay.camera) else stay.left_at
+        for again in range(at, max(until, at + 1), 300):
+            yield again, is_on
 
 
 def _seat(stay: Stay, second: int) -> str:

@@ -10,6 +10,7 @@ from course.model import (
     EventKind,
     Level,
     Link,
+    ParticipantEvent,
     Platform,
     Role,
     Source,
@@ -216,3 +217,13 @@ def test_nobody_is_matched_across_platform_words() -> None:
         replace(e, platform=Platform.TEAMS, instance_ref=None) for e in stay(0, 120, "p1", seen)
     ]
     assert register(live).unmatched[0].display_name == "Maya Patel"
+
+
+def test_a_stream_that_says_nothing_more_says_nothing_of_the_camera() -> None:
+    def told(minute: float) -> ParticipantEvent:
+        return event(EventKind.CAMERA, minute, "c1", level=Level.ON, source=Source.MEDIA_STREAM)
+
+    whole = week([*held(), *stay(0, 120), *(told(n) for n in range(0, 120, 5))], closed=True)
+    assert (whole.verdict, whole.camera_on_minutes) == (Verdict.ATTENDED, 120)
+    killed = week([*held(), *stay(0, 120), told(0), told(5)], closed=True)
+    assert (killed.verdict, killed.camera_on_minutes) == (Verdict.UNDETERMINED, 11)

@@ -184,3 +184,17 @@ def test_weeks_before_enrolment_and_after_withdrawal_are_pending() -> None:
     the_day_before = at(0) - timedelta(days=1)
     gone = replace(NO_CAMERA, carers=(replace(carer, withdrawn_at=the_day_before),))
     assert week([*held()], of=gone, closed=True).verdict is Verdict.PENDING
+
+
+def test_notifications_of_a_part_that_the_record_does_not_have_open_it_again() -> None:
+    second = {"instance_ref": "two", "participant": who()}
+    later = [
+        event(EventKind.INSTANCE_STARTED, 60, None, instance_ref="two"),
+        event(EventKind.JOINED, 60, "b", **second),
+        event(EventKind.LEFT, 70, "b", **second),
+        event(EventKind.INSTANCE_ENDED, 120, None, instance_ref="two"),
+    ]
+    first = [*held(end=60), *stay(0, 60, "a"), record(0, 60)]
+    found = week([*first, *later], of=NO_CAMERA, closed=True)
+    assert found.verdict is Verdict.UNDETERMINED
+    assert "without the platform's record" in found.reasons[0]
