@@ -45,9 +45,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(left_out)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def driver() -> Iterator[Playwright]:
-    """The browser's driver."""
+    """The browser's driver. It keeps an event loop running in this thread, and the workflow engine
+    of other tests refuses to start beside one: so it ends with the module.
+    """
     with sync_playwright() as found:
         yield found
 
@@ -57,7 +59,7 @@ def launch(driver: Playwright, *more: str) -> Browser:
     return driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *more])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(driver: Playwright) -> Iterator[Browser]:
     """A browser that has a camera and a microphone."""
     found = launch(driver, FAKE)

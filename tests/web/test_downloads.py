@@ -6,10 +6,14 @@ import base64
 import csv
 import hashlib
 import io
+import os
 import re
+import shutil
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +21,8 @@ from sqlalchemy import select
 
 from course.model import CorrectionKind, Verdict
 from course.store import cohorts, statements, tables
+from course.store.cipher import Cipher
+from course.store.database import Database
 from tests.factories import FIRST, make_carer, make_cohort
 from tests.web.conftest import Door
 from tests.web.full_cohort import AFTER_WEEK_7, FULL, NAMES, STRANGER, save_full_cohort
@@ -41,10 +47,30 @@ HOSTILE = (
 )
 
 
+@pytest.fixture(scope="module")
+def filled(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Cipher]:
+    """The file of a database that holds the full cohort: judged once, copied for each test."""
+    path, cipher = tmp_path_factory.mktemp("full") / "circle.sqlite", Cipher([os.urandom(32)])
+    shutil.copy(migrated, path)
+    made = Database(f"sqlite:///{path}", cipher)
+    save_full_cohort(made)
+    made.close()
+    return path, cipher
+
+
+@pytest.fixture
+def database(tmp_path: Path, filled: tuple[Path, Cipher]) -> Iterator[Database]:
+    """A copy of it."""
+    path, cipher = filled
+    shutil.copy(path, tmp_path / "circle.sqlite")
+    made = Database(f"sqlite:///{tmp_path / 'circle.sqlite'}", cipher)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def full(door: Door) -> Door:
     """The API with the full cohort, after its seventh week."""
-    save_full_cohort(door.database)
     door.clock.now = AFTER_WEEK_7
     return door
 
