@@ -20,6 +20,7 @@ import logs
 from certificates import load_certificates
 from course.model import CorrectionKind, Platform, Rule
 from course.store import notifications
+from course.store.cipher import secret_from_file
 from course.store.database import Database, open_sealed
 from course.store.pruning import prune
 from gateway import Gateway
@@ -40,6 +41,7 @@ from integration.scheduling import Scheduling
 from integration.subscriptions import Callbacks, Subscriptions
 from integration.teams import TeamsProvider
 from integration.teams_keys import SigningKeys
+from integration.teams_signin import EntraSignin
 from integration.zoom import ZoomProvider
 from settings import Settings, SettingsError
 from web.api import create_api
@@ -275,7 +277,14 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         )
     )
     flask.register_blueprint(
-        create_signin(database=database, clock=clock, public_url=settings.public_url, notice=notice)
+        create_signin(
+            database=database,
+            clock=clock,
+            public_url=settings.public_url,
+            notice=notice,
+            identity=_entra(settings),
+            secret=_signing_secret(settings),
+        )
     )
     flask.register_blueprint(
         create_pages(
@@ -362,6 +371,32 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         started=started,
         clock=clock,
     )
+
+
+def _entra(settings: Settings) -> EntraSignin | None:
+    """Where Teams is configured its tenant says who somebody is."""
+    teams = settings.teams
+    if teams is None:
+        return None
+    keys = SigningKeys(
+        login_url=teams.login_url, tenant_id=teams.tenant_id, jwks_url=teams.jwks_url
+    )
+    return EntraSignin(
+        tenant_id=teams.tenant_id,
+        client_id=teams.client_id,
+        client_secret=teams.client_secret,
+        client_certificate=teams.client_certificate,
+        login_url=teams.login_url,
+        redirect_uri=f"{settings.public_url}/signin/microsoft/answer",
+        keys=keys.current,
+    )
+
+
+def _signing_secret(settings: Settings) -> str:
+    """What signs a browser's cookies; of several machines each needs the same `SECRET_KEY`."""
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value()
+    return secret_from_file(settings.data_dir / "signing.key")
 
 
 def _rule(settings: Settings) -> Rule:

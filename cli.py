@@ -105,7 +105,9 @@ def sandbox(host: str, port: int, service: str) -> None:
     from sandbox.server import serve as serve_sandbox
 
     config = SandboxConfig(
-        base_url=f"http://{host}:{port}", zoom_webhook_url=f"{service}/webhooks/zoom"
+        base_url=f"http://{host}:{port}",
+        zoom_webhook_url=f"{service}/webhooks/zoom",
+        teams_redirect_uris=(f"{service}/signin/microsoft/answer",),
     )
     click.echo(f"The stand-ins listen on {config.base_url}", err=True)
     serve_sandbox(config, host=host, port=port)

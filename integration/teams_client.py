@@ -1,9 +1,6 @@
 """Graph with a token from msal, and Graph's errors as sentences for staff.
 
-msal builds its object over the network, gives a custom HTTP client no timeout, and accepts only
-https authorities; so it is built on first use and gets a client of ours, which adds timeouts and
-sends what is meant for Microsoft's login to the `LOGIN_URL` of the settings.
-https://learn.microsoft.com/entra/msal/python/
+https://learn.microsoft.com/graph/errors
 """
 
 from __future__ import annotations
@@ -18,48 +15,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import msal
 import requests
 
-from integration.http import CONNECT, READ, Answer, Transport, http_date, retry_after
+from integration.http import Answer, Transport, retry_after
 from integration.pace import Pace
 from integration.provider import ProviderError
+from integration.teams_login import LoginClient, build_application, error_codes
 
-MICROSOFT = "https://login.microsoftonline.com"
 _MAILBOX = re.compile(r"/users/([^/?]+)/(?:events|calendar)")
 SCOPE = "https://graph.microsoft.com/.default"
-
-
-class _LoginClient:
-    """What msal asks of an HTTP client: get, post, close."""
-
-    def __init__(self, login_url: str) -> None:
-        self._login_url = login_url
-        self.told_at: datetime | None = None  # by the login service's clock
-        self._session = requests.Session()
-        self._session.trust_env = False
-
-    def get(self, url: str, **options: Any) -> requests.Response:
-        """GET, at the configured login service."""
-        return self._send("GET", url, options)
-
-    def post(self, url: str, **options: Any) -> requests.Response:
-        """POST, at the configured login service."""
-        return self._send("POST", url, options)
-
-    def _send(self, method: str, url: str, options: dict[str, Any]) -> requests.Response:
-        if url.startswith(MICROSOFT):
-            url = self._login_url + url.removeprefix(MICROSOFT)
-        if not url.startswith(self._login_url):
-            raise requests.exceptions.InvalidURL("the login service names another host")
-        options = {**options, "timeout": (CONNECT, READ), "allow_redirects": False}
-        answer = self._session.request(method, url, **options)  # the timeout is above
-        self.told_at = http_date(answer.headers)
-        return answer
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._session.close()
 
 
 class GraphCalls:
@@ -86,7 +50,7 @@ class GraphCalls:
         self._transport = Transport("Microsoft Graph")
         self._lock = threading.Lock()
         self._application: Any = None
-        self.login = _LoginClient(login_url)
+        self.login = LoginClient(login_url)
         self._pace = pace
         self._mailboxes: dict[str, str] = {}
         self.graph_url = graph_url
@@ -96,7 +60,13 @@ class GraphCalls:
         with self._lock:
             try:
                 if self._application is None:
-                    self._application = self._build()
+                    self._application = build_application(
+                        tenant_id=self._tenant_id,
+                        client_id=self._client_id,
+                        client_secret=self._client_secret,
+                        client_certificate=self._client_certificate,
+                        login=self.login,
+                    )
                 found = self._application.acquire_token_for_client(scopes=[SCOPE])
             except ProviderError:
                 raise
@@ -116,31 +86,9 @@ class GraphCalls:
         raise ProviderError(
             "Microsoft refuses our credentials: check TEAMS_TENANT_ID, TEAMS_CLIENT_ID and "
             "TEAMS_CLIENT_SECRET (has the secret expired?)"
-            + _codes(found if isinstance(found, dict) else {}),
+            + error_codes(found if isinstance(found, dict) else {}),
             permanent=True,
         )
-
-    def _build(self) -> Any:
-        return msal.ConfidentialClientApplication(
-            self._client_id,
-            authority=f"{MICROSOFT}/{self._tenant_id}",
-            client_credential=self._credential(),
-            http_client=self.login,
-            instance_discovery=False,
-        )
-
-    def _credential(self) -> str | dict[str, Any]:
-        path = self._client_certificate
-        if path is None:
-            return self._client_secret or ""
-        if not path.exists():
-            raise ProviderError(
-                "The file of TEAMS_CLIENT_CERTIFICATE does not exist.", permanent=True
-            )
-        if path.suffix.lower() in (".pfx", ".p12"):
-            return {"private_key_pfx_path": str(path), "public_certificate": True}
-        pem = path.read_text(encoding="ascii")
-        return {"private_key": pem, "public_certificate": pem}
 
     def forget(self) -> None:
         """Drop the token: what an administrator granted since is only in a new one."""
@@ -230,14 +178,6 @@ class GraphCalls:
             permanent=True,
             gone=answer.code in (404, 410),
         )
-
-
-def _codes(found: Mapping[str, Any]) -> str:
-    """Microsoft's error numbers; its description may hold ids and is not quoted."""
-    codes = found.get("error_codes")
-    if not isinstance(codes, list) or not codes:
-        return "."
-    return f" (AADSTS{', AADSTS'.join(str(code) for code in codes)})."
 
 
 def _refusal(status: int, code: str, message: str, needs: str) -> str:

@@ -21,9 +21,10 @@ from jwt import PyJWK, PyJWKSet
 from jwt.exceptions import PyJWTError
 
 from integration.provider import ProviderError
+from integration.teams_login import MICROSOFT
 
 METADATA = "v2.0/.well-known/openid-configuration"
-MICROSOFT = "https://login.microsoftonline.com"
+
 TIMEOUT = (3.05, 5)
 REFRESH_AFTER = 60.0  # seconds between two fetches
 LARGEST = 1 << 20

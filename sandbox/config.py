@@ -31,6 +31,37 @@ GRAPH_ROLES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TenantUser:
+    """Somebody of the tenant, with the app roles that its administrator gave them."""
+
+    oid: str
+    name: str
+    address: str
+    roles: tuple[str, ...] = ()
+
+
+TENANT_USERS = (
+    TenantUser(
+        oid="5f1b0c9e-0000-4000-8000-000000000001",
+        name="Asha Mistry",
+        address="asha@practice.example",
+        roles=("admin",),
+    ),
+    TenantUser(
+        oid="5f1b0c9e-0000-4000-8000-000000000002",
+        name="Fern Okafor",
+        address="fern@practice.example",
+        roles=("facilitator",),
+    ),
+    TenantUser(
+        oid="5f1b0c9e-0000-4000-8000-000000000003",
+        name="Norman Role",
+        address="norman@practice.example",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxConfig:
     """Invented accounts. `base_url` is where the stand-ins themselves are reached.
 
@@ -57,4 +88,6 @@ class SandboxConfig:
     teams_host_id: str = "5f1b0c9e-0000-4000-8000-00000000cccc"
     teams_host_email: str = "host@practice.example"
     teams_access_policy: bool = True
+    teams_users: tuple[TenantUser, ...] = TENANT_USERS
+    teams_redirect_uris: tuple[str, ...] = ("http://127.0.0.1:8000/signin/microsoft/answer",)
     teams_roles: tuple[str, ...] = GRAPH_ROLES

@@ -1,4 +1,4 @@
-"""The login service's stand-in: metadata, tokens for applications, signing keys.
+"""The login service's stand-in: metadata, tokens, signing keys.
 
 https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
 """
@@ -22,9 +22,9 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import MultiDict
 
 from sandbox.config import SandboxConfig
+from sandbox.login_people import MICROSOFT, People, add_people
 
 TOKEN_LIFE = timedelta(seconds=3599)
-MICROSOFT = "https://login.microsoftonline.com"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 PUBLISHER = "0bf30f3b-4a52-48df-9a82-234910c4a086"  # Graph change tracking
 
@@ -93,6 +93,8 @@ class LoginStandIn:
 def create_login(login: LoginStandIn) -> Blueprint:
     """The blueprint, to be mounted in place of the login service's host."""
     routes = Blueprint("login", __name__)
+    people = People(login.config, login.clock, login.key, login.kid)
+    add_people(routes, people)
 
     @routes.get("/<tenant>/v2.0/.well-known/openid-configuration")
     def metadata(tenant: str) -> Response:
@@ -115,23 +117,33 @@ def create_login(login: LoginStandIn) -> Blueprint:
         config, asked = login.config, request.form
         if tenant != config.teams_tenant_id:
             return _refused(login, 400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
-        if asked.get("grant_type") != "client_credentials":
+        kind = asked.get("grant_type")
+        if kind not in ("client_credentials", "authorization_code"):
             return _refused(login, 400, "unsupported_grant_type", 70003, "Unsupported grant type.")
-        if not str(asked.get("scope", "")).endswith("/.default"):
+        of_application = kind == "client_credentials"
+        if of_application and not str(asked.get("scope", "")).endswith("/.default"):
             return _refused(login, 400, "invalid_scope", 1002012, "The scope must be /.default.")
         if asked.get("client_id") != config.teams_client_id:
             return _refused(login, 400, "unauthorized_client", 700016, "Application not found.")
         refusal = _credential_fault(asked, config)
         if refusal is not None:
             return _refused(login, 401, "invalid_client", *refusal)
+        proof: dict[str, str] = {}
+        if not of_application:
+            found = people.redeem(asked)
+            if not isinstance(found, str):
+                return _refused(login, 400, "invalid_grant", *found)
+            proof["id_token"] = found
         made = secrets.token_urlsafe(32)
-        login.tokens[made] = login.clock() + TOKEN_LIFE
+        if of_application:  # a person's token is good for nothing that we ask of Graph
+            login.tokens[made] = login.clock() + TOKEN_LIFE
         seconds = int(TOKEN_LIFE.total_seconds())
         return jsonify(
             token_type="Bearer",  # a type, not a secret
             expires_in=seconds,
             ext_expires_in=seconds,
             access_token=made,
+            **proof,
         )
 
     return routes

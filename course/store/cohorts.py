@@ -271,6 +271,14 @@ def read_platform(connection: Connection, cohort_id: str) -> Platform | None:
     return Platform(found) if found is not None else None
 
 
+def naming(connection: Connection, email: str) -> list[str]:
+    """The cohorts that name this address as a facilitator's. Addresses are sealed: all are read."""
+    table = tables.facilitator
+    rows = connection.execute(select(table.c.cohort_id, table.c.email).order_by(table.c.cohort_id))
+    wanted = email.strip().casefold()
+    return list(dict.fromkeys(r.cohort_id for r in rows if r.email.strip().casefold() == wanted))
+
+
 def with_session_between(
     connection: Connection, *, since: datetime, until: datetime
 ) -> list[tuple[str, Platform, datetime]]:

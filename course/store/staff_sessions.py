@@ -22,11 +22,15 @@ NOTE_EVERY = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staff:
-    """Whoever signs in. Roles and cohorts are those of access tokens."""
+    """Whoever signs in. Roles and cohorts are those of access tokens.
+
+    `account` is the identity provider's own id of the person, who may share the name of another.
+    """
 
     name: str
     role: str
     cohort_ids: tuple[str, ...]
+    account: str | None = None
 
 
 def insert_link(
@@ -87,6 +91,7 @@ def insert_session(
             cohort_ids=list(staff.cohort_ids),
             created_at=now,
             token_id=token_id,
+            account=staff.account,
             seen_at=now,
         )
     )
@@ -96,7 +101,7 @@ def find_session(connection: Connection, session: str, *, now: datetime) -> Staf
     """Who is signed in; None when the session ended, was idle too long, or its token died."""
     table, token = tables.staff_session, tables.access_token
     row = connection.execute(
-        select(table.c.name, table.c.role, table.c.cohort_ids)
+        select(table.c.name, table.c.role, table.c.cohort_ids, table.c.account)
         .join(token, token.c.id == table.c.token_id, isouter=True)
         .where(
             table.c.session_hash == token_hash(session),
@@ -136,7 +141,9 @@ def end_sessions(
     table = tables.staff_session
     which = tables.staff_session.c.session_hash == token_hash(session or "")
     if of is not None:
-        which = (table.c.name == of.name) & (table.c.role == of.role)
+        which = table.c.account == of.account
+        if of.account is None:
+            which = table.c.account.is_(None) & (table.c.name == of.name)
     done = connection.execute(
         update(table).where(which, table.c.ended_at.is_(None)).values(ended_at=now)
     )
@@ -152,4 +159,5 @@ def anybody_known(connection: Connection) -> bool:
 
 
 def _staff(row: Row[*tuple[Any, ...]]) -> Staff:
-    return Staff(name=row.name, role=row.role, cohort_ids=tuple(row.cohort_ids))
+    account = getattr(row, "account", None)  # links name nobody's
+    return Staff(name=row.name, role=row.role, cohort_ids=tuple(row.cohort_ids), account=account)

@@ -399,6 +399,7 @@ staff_session = Table(
     Column("cohort_ids", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("token_id", ForeignKey("access_token.id")),
+    Column("account", String(64)),
     Column("seen_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
 )

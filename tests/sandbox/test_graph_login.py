@@ -14,7 +14,8 @@ from jwt import PyJWKSet
 
 from integration.provider import ProviderError
 from integration.teams import TeamsProvider
-from sandbox.login import ASSERTION, MICROSOFT
+from sandbox.login import ASSERTION
+from sandbox.login_people import MICROSOFT
 from tests.sandbox.graph_client import (
     CERTIFICATE,
     CONFIG,
