@@ -121,8 +121,18 @@ def test_on_a_phone_nothing_runs_off_the_side(
 
 def test_signing_out_leaves_nothing_open(site: Site, context: BrowserContext) -> None:
     page = site.sign_in(context)
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.wait_for_url("**/signin")
     assert faults(page) == []
     page.goto(f"{site.base}/cohorts/{site.room.cohort_id}")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+
+
+def test_signing_out_everywhere_ends_the_other_browsers_as_well(
+    site: Site, context: BrowserContext, browser: Browser
+) -> None:
+    page, elsewhere = site.sign_in(context), site.sign_in(browser.new_context())
+    page.get_by_role("button", name="Sign out everywhere").click()
+    page.wait_for_url("**/signin")
+    elsewhere.goto(f"{site.base}/cohorts/{site.room.cohort_id}")
+    expect(elsewhere.get_by_role("heading", level=1)).to_have_text("Sign in")
