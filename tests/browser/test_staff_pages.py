@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.attendance.room import HOST_NAME, at
 from tests.browser.conftest import Site, faults, too_wide
