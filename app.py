@@ -48,7 +48,8 @@ from web.api import create_api
 from web.headers import install_headers
 from web.health import Metrics, create_health
 from web.join import create_join_page
-from web.pages import Pages, create_pages
+from web.page import Pages
+from web.pages import create_pages
 from web.problems import Problem, install_problems
 from web.signin import create_signin
 from webhooks.calls_reader import CallsReader
@@ -251,6 +252,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
     def configured() -> dict[Platform, list[str]]:
         return {Platform(name): gaps for name, gaps in settings.missing().items()}
 
+    sends_mail = settings.smtp_url is not None and bool(settings.mail_from)
     flask = Flask("circle", static_folder=None)
     flask.json.sort_keys = False  # type: ignore[attr-defined]  # in the order of the contract
     install_problems(flask)
@@ -264,6 +266,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             clock=clock,
             public_url=settings.public_url,
             default_timezone=settings.timezone,
+            sends_mail=sends_mail,
         )
     )
     flask.register_blueprint(
@@ -295,6 +298,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
                 timezone=settings.timezone,
                 public_url=settings.public_url,
                 configured=configured,
+                office=scheduling,
+                sends_mail=sends_mail,
             )
         )
     )

@@ -246,7 +246,7 @@ class Carer:
     `invitation_ref` is what the platform calls this carer's personal link; two carers with one
     e-mail address may share it; `former_invitation_refs` are links that are gone, by which older
     evidence still knows them. `enrolled_at` is when they were enrolled, `transferred_from` the
-    same person's id in the cohort they came from.
+    same person's id in the cohort they came from; `phone` is for a call when they are missing.
     """
 
     id: str
@@ -255,6 +255,7 @@ class Carer:
     household: str
     position: int
     enrolled_at: datetime
+    phone: str | None = None
     withdrawn_at: datetime | None = None
     invitation_ref: str | None = None
     former_invitation_refs: tuple[str, ...] = ()

@@ -28,6 +28,7 @@ class NewCarer:
 
     name: str
     email: str
+    phone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ def draft_carers(
             id=uuid.uuid4().hex,
             name=person.name,
             email=person.email,
+            phone=person.phone,
             household=household.reference,
             position=position,
             enrolled_at=enrolled_at,
@@ -208,7 +210,7 @@ class Amending:
         with self._database.write() as connection:
             cohort = self._changeable(connection, cohort_id, expected)
             there = [
-                NewCarer(name=c.name, email=c.email)
+                NewCarer(name=c.name, email=c.email, phone=c.phone)
                 for c in cohort.carers
                 if c.household == household.reference and c.withdrawn_at is None
             ]
@@ -286,7 +288,7 @@ class Amending:
                 )
             household = NewHousehold(
                 reference=reference,
-                carers=tuple(NewCarer(name=c.name, email=c.email) for c in staying),
+                carers=tuple(NewCarer(name=c.name, email=c.email, phone=c.phone) for c in staying),
             )
             self._insert(connection, target, household, [c.id for c in staying])
             changes.withdraw_carers(connection, [c.id for c in staying], now=self._clock())

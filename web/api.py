@@ -16,8 +16,10 @@ from web.board import BoardView, add_board
 from web.changes import ChangeOffice, add_changes
 from web.cohort_rule import add_rule
 from web.cohort_view import CohortView, Settling
-from web.cohorts import CohortOffice, add_cohorts
+from web.cohorts import add_cohorts
 from web.downloads import add_downloads
+from web.families import add_families
+from web.opening import CohortOffice, Opening
 from web.operations import Operations
 from web.registers import add_registers
 from web.report_view import ReportView
@@ -41,19 +43,18 @@ def create_api(
     clock: Callable[[], datetime],
     public_url: str,
     default_timezone: str,
+    sends_mail: bool = False,
 ) -> Blueprint:
-    """The blueprint. `configured`: the settings each platform still lacks."""
+    """The blueprint. `configured`: the settings each platform still lacks; `sends_mail`: whether
+    a mail server and a sender are.
+    """
     root = Blueprint("api", __name__)
     routes = Blueprint("v1", __name__, url_prefix="/api/v1")
     api = Operations(routes, database, clock)
-    view = CohortView(database, office, public_url)
-    add_cohorts(
-        api,
-        office=office,
-        view=view,
-        configured=configured,
-        default_timezone=default_timezone,
-    )
+    view = CohortView(database, office, public_url, sends_mail)
+    opening = Opening(office=office, configured=configured, timezone=default_timezone, clock=clock)
+    add_cohorts(api, opening=opening, view=view)
+    add_families(api)
     add_changes(api, office=office, view=view)
     add_timetable(api, default_timezone=default_timezone)
     reports = ReportView(database, clock)

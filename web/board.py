@@ -118,6 +118,7 @@ def board_json(cohort: Cohort, board: Board) -> dict[str, Any]:
                 "id": seat.carer.id,
                 "name": seat.carer.name,
                 "email": seat.carer.email,
+                "phone": seat.carer.phone,
                 "household": seat.carer.household,
                 "place": seat.place.value,
                 "since": local(seat.since),

@@ -11,7 +11,7 @@ from flask import Response
 from integration.scheduling import NewCarer, NewHousehold, Refused
 from web.access import Caller
 from web.cohort_view import CohortView, expected_version, known_cohort, problem_of
-from web.cohorts import household_faults
+from web.opening import household_faults
 from web.operations import Operations
 from web.problems import Problem
 from web.schemas import (
@@ -135,7 +135,7 @@ def add_changes(api: Operations, *, office: ChangeOffice, view: CohortView) -> N
     def enrol(caller: Caller, cohort_id: str, body: HouseholdIn) -> Response:
         household = NewHousehold(
             reference=body.reference,
-            carers=tuple(NewCarer(name=c.name, email=c.email) for c in body.carers),
+            carers=tuple(NewCarer(name=c.name, email=c.email, phone=c.phone) for c in body.carers),
         )
         return carried_out(
             cohort_id,

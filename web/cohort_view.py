@@ -18,6 +18,7 @@ from course.store.database import Database
 from integration.scheduling import Refused
 from web.access import Caller
 from web.problems import Problem
+from web.progress import progress_of
 
 WAIT = timedelta(seconds=18)  # an answer within 20 s, with what the answer itself takes
 WAITERS = 16  # so many requests may wait at once; the other threads stay free for webhooks
@@ -72,6 +73,7 @@ def cohort_json(
                 "id": e.carer.id,
                 "name": e.carer.name,
                 "email": e.carer.email if sees else None,
+                "phone": e.carer.phone if sees else None,
                 "household": e.carer.household,
                 "join_url": f"{public_url}/join/{e.join_token}" if sees else None,
                 "platform_join_url": e.platform_join_url if sees else None,
@@ -107,6 +109,7 @@ class CohortView:
     database: Database
     office: Settling
     public_url: str
+    sends_mail: bool
     waiting: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(WAITERS)
     )
@@ -117,8 +120,11 @@ class CohortView:
         with self.database.read() as connection:
             enrolments = cohorts.read_enrolments(connection, cohort_id)
             letters = mail.read_mail(connection, cohort_id)
+            steps = progress_of(connection, cohort, enrolments, sends_mail=self.sends_mail)
         shown = cohort_json(cohort, enrolments, caller, public_url=self.public_url)
+        shown["progress"] = steps
         shown["mail"] = {
+            "configured": self.sends_mail,
             "sent": sum(m.sent_at is not None for m in letters),
             "waiting": sum(m.sent_at is None and m.problem is None for m in letters),
             "problems": sorted({m.problem for m in letters if m.problem and not m.is_overtaken}),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, ValidationError
@@ -22,9 +22,10 @@ from course.store.database import Database
 from web.access import authenticate
 from web.problems import Problem
 
-LARGEST = 256 * 1024
+LARGEST, LARGEST_FILE = 256 * 1024, 512 * 1024  # bytes
 REFERENCE = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
+Model = TypeVar("Model", bound=BaseModel)
 Salvage = Callable[[dict[str, Any], set[str]], Sequence[tuple[str, str]]]
 
 
@@ -40,6 +41,7 @@ class Operation:
     query: type[BaseModel] | None
     answers: dict[int, type[BaseModel] | str]
     headers: dict[str, str]
+    media_types: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -63,11 +65,13 @@ class Operations:
         query: type[BaseModel] | None = None,
         headers: dict[str, str] | None = None,
         more_faults: Salvage | None = None,
+        media_types: tuple[str, ...] = (),
     ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
         """Declare an operation. The view gets `caller`, then `body` and `query` where declared,
         and the path's parameters. `answers` maps a code to its model, or to a media type.
         `more_faults` looks for faults that the body's model cannot know, also when the model has
-        found some: everything that is wrong is told at once.
+        found some: everything that is wrong is told at once. With `media_types` the body is a file
+        of one of them, and the view gets `content`.
         """
         self.listed.append(
             Operation(
@@ -79,6 +83,7 @@ class Operations:
                 query=query,
                 answers=answers,
                 headers=headers or {},
+                media_types=media_types,
             )
         )
 
@@ -89,6 +94,8 @@ class Operations:
                     raise Problem(403, "Not for your role", f"This is for: {', '.join(roles)}.")
                 if body is not None:
                     values["body"] = read_body(body, more_faults)
+                if media_types:
+                    values["content"] = _read_file(media_types)
                 if query is not None:
                     values["query"] = _read_query(query)
                 return view(caller, **values)
@@ -196,6 +203,12 @@ def _documented(operation: Operation) -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": ref}},
         }
+    if operation.media_types:
+        file = {"schema": {"type": "string", "format": "binary"}}
+        documented["requestBody"] = {
+            "required": True,
+            "content": dict.fromkeys(operation.media_types, file),
+        }
     return documented
 
 
@@ -203,15 +216,33 @@ def read_body(model: type[BaseModel], more_faults: Salvage | None) -> BaseModel:
     """The request's body as the model, or one 422 that names every fault in it."""
     if request.mimetype != "application/json":
         raise Problem(415, "The body must be JSON", "Send Content-Type: application/json.")
-    if (request.content_length or 0) > LARGEST:
-        raise RequestEntityTooLarge
-    raw = request.stream.read(LARGEST + 1)
-    if len(raw) > LARGEST:
-        raise RequestEntityTooLarge
+    raw = _read(LARGEST)
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError) as e:
         raise Problem(400, "The body is not JSON", "Check it with a JSON tool.") from e
+    return validated(model, found, raw, more_faults)
+
+
+def _read(most: int) -> bytes:
+    if (request.content_length or 0) > most:
+        raise RequestEntityTooLarge
+    raw = request.stream.read(most + 1)
+    if len(raw) > most:
+        raise RequestEntityTooLarge
+    return raw
+
+
+def _read_file(media_types: tuple[str, ...]) -> bytes:
+    if request.mimetype not in media_types:
+        raise Problem(
+            415, "This kind of file is not read here", f"Send one of: {', '.join(media_types)}."
+        )
+    return _read(LARGEST_FILE)
+
+
+def validated(model: type[Model], found: object, raw: bytes, more_faults: Salvage | None) -> Model:
+    """`raw`, of which `found` was read, as the model; or one 422 that names every fault in it."""
     if not isinstance(found, dict):
         raise Problem(422, "The body must be an object", "Begin with { and end with }.")
     read, faults = None, []

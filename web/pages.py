@@ -5,64 +5,30 @@ They show what the API gives, and their forms call it: whatever a page does, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import wraps
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, redirect, render_template, request
+from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from course.model import Carer, Cohort, Platform, Session, SessionState
-from course.programme import COURSE
+from course.model import Carer, Cohort, Session, SessionState
 from course.reports import explain
 from course.store import access, cohorts, evidence
-from course.store.database import Database
-from course.timetable import suggested_skips
-from web.access import Caller, authenticate
+from web.access import Caller
 from web.attention import attention_items
 from web.board import BoardView, board_json
 from web.cohort_view import cohort_json, known_cohort, known_week
-from web.problems import Problem
+from web.opening import Opening
+from web.opening_pages import add_opening
+from web.page import Pages
+from web.progress import progress_of
 from web.report_view import ReportView
-from web.signin import PAGE_POLICY, csrf_of_page
 from web.timeline import draw
 
-SATURDAYS = 40
 LISTED = 100
-_ALL, _STAFF, _ADMIN = ("admin", "facilitator", "viewer"), ("admin", "facilitator"), ("admin",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pages:
-    """What the pages are made from."""
-
-    database: Database
-    clock: Callable[[], datetime]
-    notice: str
-    timezone: str
-    public_url: str
-    configured: Callable[[], Mapping[Platform, list[str]]]
-
-    def answer(self, name: str, code: int = 200, **values: Any) -> Response:
-        """One page."""
-        return Response(
-            render_template(
-                name, notice=self.notice, csrf=csrf_of_page(), local=self.local, **values
-            ),
-            code,
-            mimetype="text/html",
-            headers={"Content-Security-Policy": PAGE_POLICY},
-        )
-
-    def local(self, at: str | datetime, form: str = "%H:%M") -> str:
-        """An instant as people of the practice read it."""
-        found = datetime.fromisoformat(at) if isinstance(at, str) else at
-        return found.astimezone(ZoneInfo(self.timezone)).strftime(form)
+_ALL, _STAFF = ("admin", "facilitator", "viewer"), ("admin", "facilitator")
 
 
 def create_pages(pages: Pages) -> Blueprint:
@@ -70,33 +36,14 @@ def create_pages(pages: Pages) -> Blueprint:
     routes = Blueprint("pages", __name__, template_folder=str(Path(__file__).parent / "templates"))
     reports = ReportView(pages.database, pages.clock)
     boards = BoardView(pages.database, pages.clock)
-
-    def page(
-        path: str, roles: tuple[str, ...]
-    ) -> Callable[[Callable[..., AnyResponse]], Callable[..., AnyResponse]]:
-        def decorate(view: Callable[..., AnyResponse]) -> Callable[..., AnyResponse]:
-            @wraps(view)
-            def checked(**values: Any) -> AnyResponse:
-                try:
-                    caller = authenticate(pages.database, pages.clock)
-                except Problem as refusal:
-                    if refusal.code != 401:
-                        raise
-                    return redirect(f"/signin?next={quote(request.full_path.rstrip('?'))}", 303)
-                try:
-                    if caller.role not in roles:
-                        raise Problem(403, "Not for your role", f"This is for: {', '.join(roles)}.")
-                    return view(caller, **values)
-                except Problem as problem:
-                    return pages.answer(
-                        "problem.html", problem.code, caller=caller, problem=problem
-                    )
-
-            checked.circle_roles = roles  # type: ignore[attr-defined]
-            routes.add_url_rule(path, view.__name__, checked, methods=["GET"])
-            return view
-
-        return decorate
+    page = partial(pages.add, routes)
+    opening = Opening(
+        office=pages.office,
+        configured=pages.configured,
+        timezone=pages.timezone,
+        clock=pages.clock,
+    )
+    add_opening(routes, pages, opening)
 
     @page("/", _ALL)
     def every_cohort(caller: Caller) -> AnyResponse:
@@ -109,23 +56,12 @@ def create_pages(pages: Pages) -> Blueprint:
         rows.sort(key=lambda row: row[1].starts_at if row[1] else datetime.max.replace(tzinfo=UTC))
         return pages.answer("cohorts.html", caller=caller, here="cohorts", rows=rows, total=total)
 
-    @page("/cohorts/new", _ADMIN)
-    def new_cohort(caller: Caller) -> AnyResponse:
-        today = pages.clock().astimezone(ZoneInfo(pages.timezone)).date()
-        return pages.answer(
-            "cohort_new.html",
-            caller=caller,
-            here="cohorts",
-            saturdays=_saturdays(today),
-            platforms={p.value: missing for p, missing in pages.configured().items()},
-            course=COURSE,
-        )
-
     @page("/cohorts/<cohort_id>", _ALL)
     def one_cohort(caller: Caller, cohort_id: str) -> AnyResponse:
         cohort = known_cohort(pages.database, caller, cohort_id)
         with pages.database.read() as connection:
             enrolments = cohorts.read_enrolments(connection, cohort_id)
+            steps = progress_of(connection, cohort, enrolments, sends_mail=pages.sends_mail)
         now = pages.clock()
         return pages.answer(
             "cohort.html",
@@ -135,6 +71,10 @@ def create_pages(pages: Pages) -> Blueprint:
             report=reports.shown(cohort, caller),
             next=_next(cohort, now),
             now=now,
+            steps=steps,
+            summary=_summary(cohort, pages),
+            sends_mail=pages.sends_mail,
+            facilitators=[f.email for f in cohort.facilitators],
         )
 
     @page("/cohorts/<cohort_id>/sessions/<int:week>", _STAFF)
@@ -217,11 +157,15 @@ def _carers(cohort: Cohort | None) -> tuple[Carer, ...]:
     return cohort.carers if cohort is not None else ()
 
 
-def _saturdays(today: date) -> list[tuple[date, str]]:
-    """The Saturdays that a course may begin on, with what one may want to know of each."""
-    first = today + timedelta(days=(5 - today.weekday()) % 7 or 7)
-    found = []
-    for n in range(SATURDAYS):
-        day = first + timedelta(weeks=n)
-        found.append((day, suggested_skips(day).get(day, "")))
-    return found
+def _summary(cohort: Cohort, pages: Pages) -> str:
+    """The dates in words, to be copied or mailed; nobody is named in it."""
+    sessions = "\n".join(
+        f"Week {s.week}: {pages.local(s.starts_at, '%A %-d %B %Y, %H:%M')} to "
+        f"{pages.local(s.ends_at)}, {s.topic}"
+        for s in cohort.sessions
+        if s.state is SessionState.SCHEDULED
+    )
+    return (
+        f"{cohort.name}, on {cohort.platform.value.capitalize()}\n\n{sessions}\n\n"
+        f"Register and live board: {pages.public_url}/cohorts/{cohort.id}\n"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import date, time
 from typing import Annotated, Any, Literal
@@ -38,8 +39,19 @@ def _address(text: str) -> str:
         raise ValueError("is not an e-mail address") from e
 
 
+def _phone(text: str) -> str:
+    """A number as people write it: it is shown and rung, never judged."""
+    text = " ".join(text.split())
+    if not re.fullmatch(r"\+?[0-9 ()./-]+(?: ?(?:x|ext\.?) ?[0-9]+)?", text):
+        raise ValueError("is not a telephone number; write it like 07700 900123")
+    if not 5 <= sum(c.isdigit() for c in text) <= 20:
+        raise ValueError("is not a telephone number; it has 5 to 20 digits")
+    return text
+
+
 Name = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
 Email = Annotated[str, Field(max_length=128), AfterValidator(_address)]
+Phone = Annotated[str, Field(max_length=40), AfterValidator(_phone)]
 Reference = Annotated[str, Field(max_length=64), AfterValidator(_plain)]
 
 
@@ -56,11 +68,32 @@ class PersonIn(Strict):
     email: Email
 
 
+class CarerIn(PersonIn):
+    """A carer, with the number to ring when they are missing."""
+
+    phone: Phone | None = None
+
+
 class HouseholdIn(Strict):
     """A household with its one or two carers."""
 
     reference: Reference
-    carers: list[PersonIn]  # one or two; counted in web/cohorts.py, beside their own faults
+    carers: list[CarerIn]  # one or two; counted in web/cohorts.py, beside their own faults
+
+
+class FaultOut(BaseModel):
+    """What is wrong in which line of a file; line 0: with the file as a whole."""
+
+    line: int
+    message: str
+
+
+class FamiliesOut(BaseModel):
+    """Families as they were read: `households` go into a cohort as they are."""
+
+    households: list[HouseholdIn]
+    carers: int
+    faults: list[FaultOut]
 
 
 class CohortIn(Strict):
@@ -218,6 +251,7 @@ class CarerOut(BaseModel):
     id: str
     name: str
     email: str | None
+    phone: str | None
     household: str
     join_url: str | None
     platform_join_url: str | None
@@ -237,13 +271,22 @@ class HouseholdOut(BaseModel):
 class MailOut(BaseModel):
     """What became of the mail to the carers; nothing is sent without SMTP_URL and MAIL_FROM."""
 
+    configured: bool
     sent: int
     waiting: int
     problems: list[str]
 
 
+class StepOut(BaseModel):
+    """One step of the opening: `done` of `of`."""
+
+    says: str
+    done: int
+    of: int
+
+
 class CohortOut(BaseModel):
-    """One cohort. `mail` is given for one cohort, not in lists."""
+    """One cohort. `mail` and `progress` are given for one cohort, not in lists."""
 
     id: str
     name: str
@@ -256,6 +299,7 @@ class CohortOut(BaseModel):
     carers: list[CarerOut]
     households: list[HouseholdOut]
     mail: MailOut | None = None
+    progress: list[StepOut] | None = None
 
 
 class CohortsOut(BaseModel):

@@ -98,6 +98,7 @@ carer = Table(
     Column("position", Integer, nullable=False),
     Column("name", Sealed, nullable=False),
     Column("email", Sealed, nullable=False),
+    Column("phone", Sealed),
     Column("enrolled_at", UtcDateTime, nullable=False),
     Column("withdrawn_at", UtcDateTime),
     Column("join_token", Sealed, nullable=False),

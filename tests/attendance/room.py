@@ -42,7 +42,8 @@ from tests.webhooks.test_zoom import SECRET, sign
 from web.api import create_api
 from web.health import Metrics
 from web.join import create_join_page
-from web.pages import Pages, create_pages
+from web.page import Pages
+from web.pages import create_pages
 from web.problems import install_problems
 from web.signin import create_signin
 from webhooks.evidence import TeamsReader, ZoomReader
@@ -231,6 +232,7 @@ class Room:
                     timezone="Europe/London",
                     public_url=self.public_url,
                     configured=lambda: {p: [] for p in Platform},
+                    office=FakeOffice(self.database),
                 )
             )
         )

@@ -51,10 +51,11 @@ def new_cohort(page: Page) -> None:
     page.get_by_label("Zoom").check()
     page.get_by_label("First Saturday").select_option(index=4)
     page.get_by_label("Families, one carer a line").fill(
-        "H1, Maya Patel, maya@example.com\nH1, Dev Patel, dev@example.com\n"
+        "H1, Maya Patel, maya@example.com, 07700 900123\nH1, Dev Patel, dev@example.com\n"
         "H2, Tom Becker, tom@example.com"
     )
-    page.locator("#plan li").nth(7).wait_for()
+    page.locator("#plan tbody tr").nth(7).wait_for()
+    page.locator("#families tbody tr").nth(2).wait_for()
 
 
 def check(page: Page) -> None:

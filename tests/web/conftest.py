@@ -22,7 +22,8 @@ from tests.fakes import FakeClock
 from web.api import create_api
 from web.headers import install_headers
 from web.join import create_join_page
-from web.pages import Pages, create_pages
+from web.page import Pages
+from web.pages import create_pages
 from web.problems import install_problems
 from web.signin import create_signin
 
@@ -191,6 +192,7 @@ def door(database: Database) -> Door:
                 timezone="Europe/London",
                 public_url=PUBLIC,
                 configured=lambda: missing,
+                office=office,
             )
         )
     )

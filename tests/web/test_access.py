@@ -41,6 +41,7 @@ ROUTES = [
     ("POST", "/cohorts/cohort-1/transfer", {"admin", "facilitator"}),
     ("POST", "/cohorts/cohort-1/repair", {"admin", "facilitator"}),
     ("GET", "/timetable", {"admin", "facilitator"}),
+    ("POST", "/families", {"admin", "facilitator"}),
 ]
 
 BODIES = {

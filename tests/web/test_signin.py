@@ -27,7 +27,7 @@ def signed_in(door: Door, staff: Staff = ANN) -> str:
     """Signs in by a link; the token that pages send along."""
     assert door.client.post(invited(door, staff), base_url=PUBLIC).status_code == 303
     page = door.client.get("/", base_url=PUBLIC).text
-    found = re.search(r'name="csrf" content="(\w{64})"', page)
+    found = re.search(r'"X-CSRF-Token": "(\w{64})"', page)
     assert found, page
     return found[1]
 

@@ -1,52 +1,52 @@
-// Forms that call the API: what a page does, the API does. A fault is shown, nothing is lost.
+// Lets a form call the API: JSON there, and a fault in words back. What a page does, the API does.
 "use strict";
-const csrf = document.querySelector("meta[name=csrf]").content;
+const isNull = (field) =>
+  field.dataset.null !== undefined || field.selectedOptions?.[0]?.dataset.null !== undefined;
 
-async function callApi(method, address, body, headers = {}) {
-  const answer = await fetch(address, {
-    method,
-    headers: { "X-CSRF-Token": csrf, ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  });
-  const told = answer.status === 204 ? {} : await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(told.title || "That did not work"), { told, code: answer.status });
-  return { told, code: answer.status };
+htmx.defineExtension("api", {
+  onEvent(name, event) {
+    if (name === "htmx:configRequest") event.detail.headers["Content-Type"] = "application/json";
+    return true;
+  },
+  encodeParameters(_request, parameters, form) {
+    const told = {};
+    parameters.forEach((value, name) => { told[name] = value; });
+    for (const field of form.elements) if (field.name in told && isNull(field)) told[field.name] = null;
+    return JSON.stringify(told);
+  },
+});
+
+function faultOf(answer) {
+  try {
+    return JSON.parse(answer);
+  } catch {
+    return {};
+  }
 }
 
-function showFault(error) {
+function show(told) {
   const box = document.getElementById("fault");
-  const told = error.told || {};
   const faults = (told.errors || []).map((e) => (e.field ? `${e.field}: ${e.message}` : e.message));
-  box.textContent = [told.title || "The service cannot be reached; nothing was changed", told.detail, ...faults].filter(Boolean).join(". ");
+  const title = told.title || "The service cannot be reached; nothing was changed";
+  box.textContent = [title, told.detail, ...faults].filter(Boolean).join(". ");
   box.hidden = false;
   box.scrollIntoView({ block: "nearest" });
 }
 
-function valuesOf(form) {
-  const found = {};
-  for (const field of form.elements) {
-    if (!field.name || field.type === "file") continue;
-    const isNull = field.dataset.null !== undefined || field.selectedOptions?.[0]?.dataset.null !== undefined;
-    found[field.name] = isNull ? null : field.value;
-  }
-  return found;
-}
-
-document.addEventListener("submit", async (event) => {
-  const form = event.target;
-  if (!form.dataset.api) return;
-  event.preventDefault();
-  const button = form.querySelector("button");
-  button.disabled = true;
-  try {
-    const values = valuesOf(form);
-    const hasBody = form.dataset.api !== "DELETE" && Object.keys(values).length > 0;
-    await callApi(form.dataset.api, form.getAttribute("action"), hasBody ? values : undefined);
-    document.getElementById("fault").hidden = true;
-    const changed = new CustomEvent("changed", { cancelable: true });
-    if (document.dispatchEvent(changed)) location.reload();
-  } catch (error) {
-    showFault(error);
-    button.disabled = false;
-  }
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  if (detail.requestConfig.verb === "get") return;
+  if (!detail.successful) return show(faultOf(detail.xhr.responseText));
+  if (detail.elt.getAttribute("hx-ext") !== "api") return;
+  document.getElementById("fault").hidden = true;
+  if (document.getElementById("board")) htmx.trigger("#board", "changed");
+  else location.reload();
 });
+
+for (const button of document.querySelectorAll("[data-copies]")) {
+  const done = document.getElementById("copied");
+  button.hidden = !navigator.clipboard; // asks for https, or this very machine
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent);
+    done.textContent = "Copied.";
+  });
+}
