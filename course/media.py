@@ -265,6 +265,23 @@ def judge_microphone(
     return "absent"
 
 
+def microphone_times(
+    connections: Sequence[Connection], present: Sequence[Span]
+) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """When a microphone was open and when it was muted or silent, as far as anybody told; open
+    when it was at any device. It decides nothing: whoever is muted has a microphone.
+    """
+    on: list[Span] = []
+    off: list[Span] = []
+    for device in connections:
+        stay = _stay(device, present)
+        for source in {e.source for e in device.media if e.kind is EventKind.MICROPHONE}:
+            device_on, device_off, _ = known(device, source, stay, EventKind.MICROPHONE)
+            on += device_on
+            off += device_off
+    return union(on), subtract(off, on)
+
+
 def _last_said(ticks: Sequence[ParticipantEvent]) -> Level | None:
     if not ticks:
         return None

@@ -1,4 +1,4 @@
-"""One device's camera by one source: from switches and samples to when it is known on and off.
+"""One device's camera (or microphone) by one source: from switches and samples to when it is known on and off.
 
 A state holds until the next one or until the device leaves; the platform's record tells of
 switching, so its first tells the opposite of what was before. A sample covers its minute; a minute
@@ -24,14 +24,17 @@ EARLY = timedelta(minutes=1)  # what tells of cameras may see somebody before th
 Known = tuple[tuple[Span, ...], tuple[Span, ...], tuple[Span, ...]]
 
 
-def known(connection: Connection, source: Source, stay: Sequence[Span]) -> Known:
+def known(
+    connection: Connection,
+    source: Source,
+    stay: Sequence[Span],
+    kind: EventKind = EventKind.CAMERA,
+) -> Known:
     """When one device is known to be on and off by one source; and the vague part of on."""
     told = [
         e
         for e in connection.media
-        if e.kind is EventKind.CAMERA
-        and e.source is source
-        and e.level in (*ON_LEVELS, *OFF_LEVELS, None)
+        if e.kind is kind and e.source is source and e.level in (*ON_LEVELS, *OFF_LEVELS, None)
     ]
     switches = [e for e in told if e.until_at is None]
     exact_on, exact_off = _changes(switches, _visits(connection, source, stay))

@@ -152,6 +152,10 @@ def _week_json(week: CarerWeek, zone: ZoneInfo) -> dict[str, Any]:
             "off": _spans_json(week.camera_off, zone),
         },
         "microphone": week.microphone,
+        "microphone_intervals": {
+            "on": _spans_json(week.microphone_on, zone),
+            "off": _spans_json(week.microphone_off, zone),
+        },
         "intervals": _spans_json(week.intervals, zone),
         "sources": [source.value for source in week.sources],
         "reasons": list(week.reasons),

@@ -13,7 +13,14 @@ from course.connections import Connection
 from course.identity import Identity
 from course.instances import Instance
 from course.intervals import minutes, total
-from course.media import IN_WORDS, Camera, judge_camera, judge_microphone, only_silence
+from course.media import (
+    IN_WORDS,
+    Camera,
+    judge_camera,
+    judge_microphone,
+    microphone_times,
+    only_silence,
+)
 from course.model import (
     Attestation,
     CameraTold,
@@ -80,6 +87,8 @@ class Sheet:
             [e for e in ticks if e.kind is EventKind.MICROPHONE],
         )
         week = self._measured(presence, camera, microphone, found)
+        open_at, muted_at = microphone_times(connections, presence.counted)
+        week = replace(week, microphone_on=open_at, microphone_off=muted_at)
         week = _with_sources(week, how, ticks, attested)
         why_pending = self._pending(carer, over=over)
         if why_pending is not None:

@@ -351,6 +351,7 @@ class WeekOut(BaseModel):
     camera_sources: list[dict[str, Any]]
     camera_intervals: dict[str, list[list[str]]]
     microphone: Literal["connected", "absent", "unknown"]
+    microphone_intervals: dict[str, list[list[str]]]
     intervals: list[list[str]]
     sources: list[str]
     reasons: list[str]

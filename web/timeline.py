@@ -1,4 +1,4 @@
-"""One carer's session as a drawing: time held, presence and camera as bars in percent. Pure."""
+"""One carer's session as a drawing: time held, presence, camera and microphone as bars in percent. Pure."""
 
 from __future__ import annotations
 
@@ -67,6 +67,12 @@ def draw(register: SessionRegister, week: CarerWeek, zone: ZoneInfo) -> Timeline
         *bars(week.camera_off, "off", "off"),
         *bars(unknown, "unknown", "not known"),
     ]
+    silent = subtract(week.intervals, [*week.microphone_on, *week.microphone_off])
+    microphone = [
+        *bars(week.microphone_on, "on", "open"),
+        *bars(week.microphone_off, "muted", "muted"),
+        *bars(silent, "unknown", "not known"),
+    ]
     count = int(whole / TICK)
     step = 2 if count > 4 else 1
     return Timeline(
@@ -74,6 +80,7 @@ def draw(register: SessionRegister, week: CarerWeek, zone: ZoneInfo) -> Timeline
             Row(label="Held", bars=tuple(bars(held, "held", "held"))),
             Row(label="Present", bars=tuple(bars(week.intervals, "present", "present"))),
             Row(label="Camera", bars=tuple(sorted(camera, key=lambda bar: bar.begin))),
+            Row(label="Microphone", bars=tuple(sorted(microphone, key=lambda bar: bar.begin))),
         ),
         ticks=tuple(
             (percent(at), f"{at.astimezone(zone):%H:%M}")

@@ -332,6 +332,23 @@ def test_a_microphone_that_never_sent_and_a_camera_on_is_the_rules_to_decide(
     assert room.report()["rule"]["microphone"] == "connected"
 
 
+def test_the_week_is_drawn_with_camera_and_microphone_and_what_nobody_told(
+    make_zoom: MakeRoom,
+) -> None:
+    room = make_zoom()
+    held(room)
+    room.stay(MAYA, 0, 120)
+    room.camera(MAYA, 0, 30, on=True)
+    room.camera(MAYA, 30, 60, on=True, sound=False)
+    page = room.staff_page("/sessions/2/carers/carer-1")
+    assert "Camera: on 10:00 to 11:00, not known 11:00 to 12:00." in page
+    assert (
+        "Microphone: open 10:00 to 10:30, muted 10:30 to 11:00, not known 11:00 to 12:00." in page
+    )
+    times = room.week(MAYA)["microphone_intervals"]
+    assert [[b[11:16], e[11:16]] for b, e in times["off"]] == [["10:30", "11:00"]]
+
+
 def test_where_notifications_and_record_disagree_both_are_kept_and_it_is_said(
     make_room: MakeRoom,
 ) -> None:
