@@ -23,7 +23,7 @@ from course.store import notifications
 from course.store.cipher import secret_from_file
 from course.store.database import Database, open_sealed
 from course.store.pruning import prune
-from gateway import Gateway
+from gateway import LARGEST_UPLOAD, Gateway
 from integration import durable
 from integration.alignment import Alignment
 from integration.calls import CallBot
@@ -255,6 +255,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
     sends_mail = settings.smtp_url is not None and bool(settings.mail_from)
     flask = Flask("circle", static_folder=None)
     flask.json.sort_keys = False  # type: ignore[attr-defined]  # in the order of the contract
+    # Nobody is told which methods there are but with a refusal; no other site's page asks us.
+    flask.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    flask.config["MAX_CONTENT_LENGTH"] = LARGEST_UPLOAD
     install_problems(flask)
     install_headers(flask, public_url=settings.public_url)
     flask.register_blueprint(

@@ -18,7 +18,7 @@ from webhooks.patience import Patience
 from webhooks.routes import LARGEST, PREFIX, Headers, Receivers, Request
 
 BODY_WITHIN = 10.0  # seconds for a client to send its body
-LARGEST_UPLOAD = 1 << 20  # bytes of a body for Flask
+LARGEST_UPLOAD = 256 << 10  # bytes of a body for Flask
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

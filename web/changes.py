@@ -172,6 +172,7 @@ def add_changes(api: Operations, *, office: ChangeOffice, view: CohortView) -> N
         headers=_IF_MATCH,
     )
     def transfer(caller: Caller, cohort_id: str, body: TransferIn) -> Response:
+        known_cohort(api.database, caller, cohort_id)
         if not caller.may_see(body.to_cohort):
             raise Problem(
                 422,
