@@ -23,6 +23,7 @@ from course.store import notifications
 from course.store.cipher import secret_from_file
 from course.store.database import Database, open_sealed
 from course.store.pruning import prune
+from front_door import front_door
 from gateway import LARGEST_UPLOAD, Gateway
 from integration import durable
 from integration.alignment import Alignment
@@ -51,6 +52,7 @@ from web.join import create_join_page
 from web.page import Pages
 from web.pages import create_pages
 from web.problems import Problem, install_problems
+from web.quotas import Quotas
 from web.signin import create_signin
 from webhooks.calls_reader import CallsReader
 from webhooks.evidence import TeamsReader, ZoomReader
@@ -150,8 +152,17 @@ def _workflow_database(settings: Settings) -> str:
     return ours
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str = "") -> Service:
-    """Build the service from its settings; every page shows `notice`. Raises `SettingsError`."""
+def create_app(
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime],
+    notice: str = "",
+    name: str = "scheduling",
+) -> Service:
+    """Build the service from its settings; every page shows `notice`. Raises `SettingsError`.
+
+    `name` finds the workflows again after a restart: it must not change in production.
+    """
     logs.configure(settings.log_level)
     try:
         database = open_sealed(**settings.storage())
@@ -187,6 +198,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         timezone=settings.timezone,
         clock=clock,
         send_mail=_mailing(settings, database, clock),
+        name=name,
     )
     reconciliation = Reconciliation(
         database=database,
@@ -253,6 +265,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         return {Platform(name): gaps for name, gaps in settings.missing().items()}
 
     sends_mail = settings.smtp_url is not None and bool(settings.mail_from)
+    quotas = Quotas(
+        exports_per_hour=settings.exports_per_hour, cohorts_per_day=settings.cohorts_per_day
+    )
     flask = Flask("circle", static_folder=None)
     flask.json.sort_keys = False  # type: ignore[attr-defined]  # in the order of the contract
     # Nobody is told which methods there are but with a refusal; no other site's page asks us.
@@ -270,6 +285,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
             public_url=settings.public_url,
             default_timezone=settings.timezone,
             sends_mail=sends_mail,
+            quotas=quotas,
         )
     )
     flask.register_blueprint(
@@ -303,6 +319,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
                 configured=configured,
                 office=scheduling,
                 sends_mail=sends_mail,
+                quotas=quotas,
             )
         )
     )
@@ -368,7 +385,10 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime], notice: str
         flask=flask,
         receivers=receivers,
         gateway=Gateway(
-            receivers, flask, ThreadPoolExecutor(PAGE_THREADS, thread_name_prefix="page")
+            receivers,
+            flask,
+            ThreadPoolExecutor(PAGE_THREADS, thread_name_prefix="page"),
+            front_door(settings.public_url, settings.allowed_hosts, settings.trusted_proxies),
         ),
         database=database,
         inbox=inbox,

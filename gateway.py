@@ -14,11 +14,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
+from front_door import FrontDoor
 from webhooks.patience import Patience
 from webhooks.routes import LARGEST, PREFIX, Headers, Receivers, Request
 
 BODY_WITHIN = 10.0  # seconds for a client to send its body
 LARGEST_UPLOAD = 256 << 10  # bytes of a body for Flask
+NOT_PASSED = ("content-length", "transfer-encoding", "proxy", "forwarded")
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -58,8 +60,11 @@ class _TooSlow(Exception):
 class Gateway:
     """The RSGI application: takes a request in, finds who answers it, sends the answer."""
 
-    def __init__(self, receivers: Receivers, flask: Wsgi, threads: Executor) -> None:
+    def __init__(
+        self, receivers: Receivers, flask: Wsgi, threads: Executor, door: FrontDoor
+    ) -> None:
         self._receivers = receivers
+        self._door = door
         self._hardened = list(receivers.hardened)
         self._flask = flask
         self._threads = threads
@@ -67,6 +72,9 @@ class Gateway:
 
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
         """Answer one request."""
+        if not self._door.is_ours(scope.path, scope.headers.get("host"), scope.authority):
+            exchange.response_empty(421, [("connection", "close"), *self._hardened])
+            return
         hook = scope.path.startswith(PREFIX)
         try:
             body = await _body(scope, exchange, LARGEST if hook else LARGEST_UPLOAD, self._patience)
@@ -79,7 +87,7 @@ class Gateway:
             exchange.response_empty(413, [("connection", "close"), *self._hardened])
         else:
             status, headers, answer = await asyncio.get_running_loop().run_in_executor(
-                self._threads, _call, self._flask, _environ(scope, body)
+                self._threads, _call, self._flask, _environ(scope, body, self._door)
             )
             exchange.response_bytes(status, headers, answer)
 
@@ -124,7 +132,7 @@ async def _streamed(exchange: Exchange, most: int) -> bytes | None:
     return b"".join(pieces)
 
 
-def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
+def _environ(scope: Scope, body: bytes, door: FrontDoor) -> dict[str, Any]:
     """The request as WSGI wants it. https://peps.python.org/pep-3333/#environ-variables"""
     host, _, port = scope.server.rpartition(":")
     environ: dict[str, Any] = {
@@ -136,7 +144,9 @@ def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
         "SERVER_NAME": host,
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "REMOTE_ADDR": scope.client.rpartition(":")[0],
+        "REMOTE_ADDR": door.client(
+            scope.client.rpartition(":")[0].strip("[]"), scope.headers.get("x-forwarded-for")
+        ),
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope.scheme,
@@ -147,8 +157,9 @@ def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     for name, value in scope.headers.items():
-        # Underscores would let "x_y" pass for "x-y"; lengths are known from the body itself.
-        if "_" in name or name in ("content-length", "transfer-encoding", "proxy"):
+        # Underscores would let "x_y" pass for "x-y"; lengths are known from the body itself; what
+        # proxies say of themselves was heard above, and nobody else shall believe it.
+        if "_" in name or name in NOT_PASSED or name.startswith("x-forwarded-"):
             continue
         key = "CONTENT_TYPE" if name == "content-type" else f"HTTP_{name.upper().replace('-', '_')}"
         joined = "; " if name == "cookie" else ","

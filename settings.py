@@ -126,6 +126,10 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     data_dir: Path = Path("var")
     public_url: str = "http://127.0.0.1:8000"
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    exports_per_hour: int = Field(default=600, ge=1)
+    cohorts_per_day: int = Field(default=2000, ge=1)
     secret_key: SecretStr | None = None
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     timezone: str = "Europe/London"
@@ -189,6 +193,8 @@ class Settings(BaseSettings):
         "zoom_webhook_secrets",
         "teams_notification_certificate",
         "teams_notification_key",
+        "allowed_hosts",
+        "trusted_proxies",
         mode="before",
     )
     @classmethod
@@ -202,6 +208,23 @@ class Settings(BaseSettings):
     def _exceptions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := set(value) - {"catch_up", "camera_exempt", "excused"}:
             raise ValueError(f"not catch_up, camera_exempt or excused: {', '.join(unknown)}")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [host for host in value if any(sign in host for sign in "/:*@ ")]:
+            raise ValueError(f"names only, without port, path or asterisk: {', '.join(wrong)}")
+        return tuple(host.lower() for host in value)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for given in value:
+            try:
+                ipaddress.ip_network(given, strict=False)
+            except ValueError as e:
+                raise ValueError(f"not an address or a network: {given}") from e
         return value
 
     @field_validator(

@@ -408,7 +408,8 @@ class CarerWeek:
     `camera_on_minutes` and `camera_unknown_minutes` are of `minutes_present`; `camera_told` has
     what each source said, the strongest first; `camera_on` and `camera_off` are when it was known
     to be so, and the same for the microphone (off: muted). `flags` are doubts about who it was, for
-    a person to look at. `offered_with`: the carer beside whom a person attested this one in another week.
+    a person to look at. `offered_with`: the carer beside whom a person attested this one in another
+    week.
     """
 
     week: int

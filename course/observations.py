@@ -1,6 +1,6 @@
-"""One device's camera (or microphone) by one source: from switches and samples to when it is known on and off.
+"""One device by one source: from switches and samples to when its camera is known on and off.
 
-A state holds until the next one or until the device leaves; the platform's record tells of
+The same for a microphone. A state holds until the next one or until the device leaves; the platform's record tells of
 switching, so its first tells the opposite of what was before. A sample covers its minute; a minute
 "with video" may have had but a second of it, so both ends of a stretch are vague.
 """

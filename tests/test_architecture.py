@@ -12,7 +12,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("course", "integration", "webhooks", "web", "sandbox")
 OURS = {
     *PACKAGES,
-    *("app", "cli", "demo", "doctor", "logs", "server", "settings", "tests"),
+    *("app", "cli", "demo", "doctor", "front_door", "gateway", "logs", "server", "settings"),
+    "tests",
 }
 
 MAY_IMPORT = {

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from dbos import DBOS
 from flask import Flask
 
 from app import Service, create_app
@@ -50,7 +51,7 @@ class WholeApp:
     def flask(self) -> Flask:
         return self.service.flask
 
-    def bearer(self, role: str, *given: str) -> dict[str, str]:
+    def bearer(self, role: str, *given: str, name: str = "") -> dict[str, str]:
         """The header of a fresh token."""
         made = secrets.token_urlsafe(32)
         with self.service.database.write() as connection:
@@ -58,7 +59,7 @@ class WholeApp:
                 connection,
                 token_id=secrets.token_hex(8),
                 token=made,
-                name=f"Ann {secrets.token_hex(4)}",
+                name=name or f"Ann {secrets.token_hex(4)}",
                 role=role,
                 cohort_ids=given,
                 now=self.clock(),
@@ -82,7 +83,8 @@ def whole_app(folder: Path, **changes: Any) -> WholeApp:
     """The application with two cohorts; `changes` are settings."""
     clock = FakeClock(NOW)
     settings = Settings(**{"_env_file": None, **CONFIGURED, "data_dir": folder, **changes})
-    service = create_app(settings, clock=clock)
+    DBOS.destroy(destroy_registry=False)
+    service = create_app(settings, clock=clock, name=f"scheduling {folder}")
     service.database.migrate()
     with service.database.write() as connection:
         for number, cohort_id in enumerate((GIVEN, FOREIGN), 1):

@@ -21,6 +21,7 @@ from web.downloads import add_downloads
 from web.families import add_families
 from web.opening import CohortOffice, Opening
 from web.operations import Operations
+from web.quotas import Quotas
 from web.registers import add_registers
 from web.report_view import ReportView
 from web.statements import add_statements
@@ -44,15 +45,24 @@ def create_api(
     public_url: str,
     default_timezone: str,
     sends_mail: bool = False,
+    quotas: Quotas | None = None,
 ) -> Blueprint:
     """The blueprint. `configured`: the settings each platform still lacks; `sends_mail`: whether
     a mail server and a sender are.
     """
     root = Blueprint("api", __name__)
     routes = Blueprint("v1", __name__, url_prefix="/api/v1")
-    api = Operations(routes, database, clock)
+    quotas = quotas or Quotas()
+    api = Operations(routes, database, clock, quotas)
     view = CohortView(database, office, public_url, sends_mail)
-    opening = Opening(office=office, configured=configured, timezone=default_timezone, clock=clock)
+    opening = Opening(
+        database=database,
+        office=office,
+        configured=configured,
+        timezone=default_timezone,
+        clock=clock,
+        quotas=quotas,
+    )
     add_cohorts(api, opening=opening, view=view)
     add_families(api)
     add_changes(api, office=office, view=view)

@@ -46,7 +46,7 @@ def add_cohorts(
                 "The Idempotency-Key is not acceptable",
                 errors=[("Idempotency-Key", "1 to 255 visible ASCII characters")],
             )
-        cohort_id = opening.open(body, key=key, actor=caller.actor)
+        cohort_id = opening.open(body, key=key, caller=caller)
         return view.settled(cohort_id, caller, done=201)
 
     @api.add(

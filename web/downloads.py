@@ -52,6 +52,7 @@ def add_downloads(api: Operations, view: ReportView) -> None:
         def download(caller: Caller, cohort_id: str, query: OnlyThose) -> Response:
             cohort = known_cohort(api.database, caller, cohort_id)
             only = known_only(cohort, query)
+            api.quotas.check_export(api.database, caller, api.clock())
             made_by = f"{caller.name} ({caller.role})"
             made = form.make(signed(handed_out(caller, cohort, only), only=only, made_by=made_by))
             with api.database.write() as connection:

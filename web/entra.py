@@ -21,6 +21,7 @@ from course.store.staff_sessions import Staff
 from integration.teams_signin import Account, NotSignedIn
 from web.access import ROLES, open_door
 from web.browser_session import BrowserSessions, local_path
+from web.limits import RateLimit, client_address
 
 AWAY = 600  # seconds that somebody may take at Microsoft
 LARGEST = 4000  # characters; Microsoft's own answers are shorter
@@ -50,6 +51,7 @@ def add_entra(
     sessions: BrowserSessions,
     secret: str,
     page: SigninPage,
+    failures: RateLimit,
 ) -> None:
     """Add `/signin/microsoft` and `/signin/microsoft/answer`; `secret` signs the cookie."""
     signer = URLSafeTimedSerializer(secret, salt="entra-flow")
@@ -79,6 +81,7 @@ def add_entra(
     @open_door
     def back() -> Response:
         after = "/"
+        failures.check(client_address())
         try:
             kept = signer.loads(request.cookies.get(cookie, "")[:LARGEST], max_age=AWAY)
             after = kept["after"]
@@ -87,6 +90,7 @@ def add_entra(
         except (BadSignature, json.JSONDecodeError, UnicodeDecodeError):
             answer = page(after=after, fault="Signing in took too long. Begin again.", code=400)
         except NotSignedIn as e:
+            failures.note(client_address())
             sessions.note_failure("Microsoft Entra ID")
             answer = page(after=after, fault=str(e), code=403)
         else:

@@ -32,11 +32,14 @@ from course.store import cohorts, evidence
 from course.store.cohorts import Enrolment
 from course.store.database import Database
 from web.access import open_door
+from web.limits import RateLimit, client_address
 from web.own_weeks import OwnWeeks
 
 ALIVE_AFTER = timedelta(days=14)
 EARLY = timedelta(minutes=15)
 RUSH_BEFORE = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+OPENED, GUESSED = 60, 600  # a minute
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "
     "media-src 'self' blob: mediastream:; form-action 'self' https: {own}; "
@@ -62,8 +65,17 @@ def create_join_page(
     routes = Blueprint("join", __name__, template_folder=str(here / "templates"))
 
     own = OwnWeeks(database, clock)
+    # A household that shares one address, and everybody at ten o'clock, gets in: links are counted
+    # one by one, and addresses only for links that nobody has.
+    opened = RateLimit(OPENED, MINUTE, told="openings of this link", clock=clock)
+    guessed = RateLimit(GUESSED, MINUTE, told="links that nobody has", clock=clock)
+
+    def unknown() -> Response:
+        guessed.take(client_address())
+        return page("join_unknown.html", 404)
 
     def known(token: str) -> tuple[Cohort, Enrolment] | None:
+        opened.take(token[:100])
         with database.read() as connection:
             found = cohorts.find_by_join_token(connection, token) if len(token) <= 100 else None
             cohort = cohorts.read_cohort(connection, found[0]) if found else None
@@ -112,7 +124,7 @@ def create_join_page(
     def show(token: str) -> AnyResponse:
         found = find(token)
         if found is None:
-            return page("join_unknown.html", 404)
+            return unknown()
         cohort, enrolment = found
         if request.method == "GET":
             note_opening(cohort, enrolment)
@@ -150,7 +162,7 @@ def create_join_page(
     def go(token: str) -> AnyResponse:
         found = find(token)
         if found is None:
-            return page("join_unknown.html", 404)
+            return unknown()
         cohort, enrolment = found
         link = enrolment.platform_join_url or ""
         parts = urlsplit(link)
@@ -169,7 +181,7 @@ def create_join_page(
         """An absence announced, or a verdict contested."""
         found = find(token)
         if found is None:
-            return page("join_unknown.html", 404)
+            return unknown()
         text = request.form.get("text", "")
         if not own.say(found[0], found[1].carer, week, MessageKind(kind), text):
             return page("join_unknown.html", 404)
@@ -181,7 +193,7 @@ def create_join_page(
         """What the page's own check of camera and microphone found."""
         found, told = find(token), request.get_json(silent=True)
         if found is None or not isinstance(told, dict):
-            return Response(status=404 if found is None else 400)
+            return unknown() if found is None else Response(status=400)
         own.checked(
             found[0],
             found[1].carer,
@@ -196,7 +208,7 @@ def create_join_page(
         """Also for who has withdrawn: their calendar must hear that the sessions are off."""
         found = known(token)
         if found is None:
-            return page("join_unknown.html", 404)
+            return unknown()
         cohort, enrolment = found
         answer = Response(
             calendar_file(cohort, enrolment.carer, join_url=f"{public_url}/join/{token}"),

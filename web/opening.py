@@ -11,10 +11,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from course.model import Facilitator, Platform
 from course.programme import COURSE
+from course.store.database import Database
 from course.timetable import faults_of_plan
 from integration.scheduling import NewCarer, NewCohort, NewHousehold, Refused
+from web.access import Caller
 from web.cohort_view import problem_of
 from web.problems import Problem
+from web.quotas import Quotas
 from web.schemas import CohortIn
 
 
@@ -30,10 +33,12 @@ class CohortOffice(Protocol):
 class Opening:
     """`configured`: the settings that each platform still lacks."""
 
+    database: Database
     office: CohortOffice
     configured: Callable[[], Mapping[Platform, list[str]]]
     timezone: str
     clock: Callable[[], datetime]
+    quotas: Quotas
 
     def faults(self, raw: dict[str, Any], faulty: set[str]) -> list[tuple[str, str]]:
         """What is wrong with the fields together; `faulty` are wrong in themselves already."""
@@ -42,8 +47,9 @@ class Opening:
             *household_faults(raw.get("households")),
         ]
 
-    def open(self, body: CohortIn, *, key: str | None, actor: str) -> str:
+    def open(self, body: CohortIn, *, key: str | None, caller: Caller) -> str:
         """The id of the cohort that is being opened from now on. Raises `Problem`."""
+        self.quotas.check_opening(self.database, caller, self.clock())
         if missing := self.configured()[body.platform]:
             raise Problem(
                 409,
@@ -51,7 +57,7 @@ class Opening:
                 f"Set {', '.join(missing)}, then start the service again.",
             )
         try:
-            return self.office.open_cohort(_new(body), key=key, actor=actor)
+            return self.office.open_cohort(_new(body), key=key, actor=caller.actor)
         except Refused as e:
             raise problem_of(e) from e
 

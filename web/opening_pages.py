@@ -21,7 +21,7 @@ from web.access import Caller
 from web.cohort_view import known_cohort
 from web.families import Families, read_families, tidied
 from web.opening import Opening
-from web.operations import LARGEST_FILE, validated
+from web.operations import validated
 from web.page import Pages
 from web.problems import Problem
 from web.progress import is_under_way, progress_of
@@ -84,7 +84,6 @@ def add_opening(routes: Blueprint, pages: Pages, opening: Opening) -> None:
 
     @page("/cohorts/new", _ADMIN, "POST")
     def open_cohort(caller: Caller) -> AnyResponse:
-        request.max_content_length = LARGEST_FILE
         told: dict[str, Any] = request.form.to_dict()
         told["skip"] = request.form.getlist("skip")
         key = told.get("key", "")[:255]
@@ -96,7 +95,7 @@ def add_opening(routes: Blueprint, pages: Pages, opening: Opening) -> None:
             raw = _as_the_api_takes_it(told, families)
             body = validated(CohortIn, raw, json.dumps(raw).encode(), opening.faults)
             if not faults:
-                cohort_id = opening.open(body, key=key or None, actor=caller.actor)
+                cohort_id = opening.open(body, key=key or None, caller=caller)
                 return redirect(f"/cohorts/{cohort_id}", code=303)
         except UnreadableSheet as e:
             faults.append(("households", str(e)))
@@ -113,7 +112,6 @@ def add_opening(routes: Blueprint, pages: Pages, opening: Opening) -> None:
 
     @page("/cohorts/new/families", _ADMIN, "POST")
     def families(caller: Caller) -> AnyResponse:
-        request.max_content_length = LARGEST_FILE
         try:
             lines = _lines_sent()
             found = read_families(rows_of_text(lines))

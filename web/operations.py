@@ -21,8 +21,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from course.store.database import Database
 from web.access import authenticate
 from web.problems import Problem
+from web.quotas import Quotas
 
-LARGEST, LARGEST_FILE = 256 * 1024, 512 * 1024  # bytes
+LARGEST = 256 * 1024  # bytes
 REFERENCE = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 Model = TypeVar("Model", bound=BaseModel)
@@ -51,6 +52,7 @@ class Operations:
     routes: Blueprint
     database: Database
     clock: Callable[[], datetime]
+    quotas: Quotas = field(default_factory=Quotas)
     listed: list[Operation] = field(default_factory=list)
 
     def add(
@@ -238,7 +240,7 @@ def _read_file(media_types: tuple[str, ...]) -> bytes:
         raise Problem(
             415, "This kind of file is not read here", f"Send one of: {', '.join(media_types)}."
         )
-    return _read(LARGEST_FILE)
+    return _read(LARGEST)
 
 
 def validated(model: type[Model], found: object, raw: bytes, more_faults: Salvage | None) -> Model:

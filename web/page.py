@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import wraps
 from typing import Any
@@ -18,6 +18,7 @@ from course.store.database import Database
 from web.access import authenticate
 from web.opening import CohortOffice
 from web.problems import Problem
+from web.quotas import Quotas
 from web.signin import PAGE_POLICY, csrf_of_page
 
 View = Callable[..., AnyResponse]
@@ -35,6 +36,7 @@ class Pages:
     configured: Callable[[], Mapping[Platform, list[str]]]
     office: CohortOffice
     sends_mail: bool = False
+    quotas: Quotas = field(default_factory=Quotas)
 
     def answer(self, name: str, code: int = 200, **values: Any) -> Response:
         """One page."""

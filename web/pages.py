@@ -38,10 +38,12 @@ def create_pages(pages: Pages) -> Blueprint:
     boards = BoardView(pages.database, pages.clock)
     page = partial(pages.add, routes)
     opening = Opening(
+        database=pages.database,
         office=pages.office,
         configured=pages.configured,
         timezone=pages.timezone,
         clock=pages.clock,
+        quotas=pages.quotas,
     )
     add_opening(routes, pages, opening)
 

@@ -113,6 +113,7 @@ def add_registers(
         carer = next((c for c in cohort.carers if c.id == carer_id), None)
         if carer is None:
             raise Problem(404, "No such carer", "GET the cohort to see its carers and their ids.")
+        api.quotas.check_export(database, caller, api.clock())
         report = view.built(cohort)
         stands = report.carers[carer_id].all_sessions
         if stands is not AllSessions.COMPLETED:

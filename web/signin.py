@@ -7,7 +7,6 @@ after twelve hours, with its token, or when its owner signs out.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,7 +28,7 @@ from web.access import (
 )
 from web.browser_session import BrowserSessions, local_path
 from web.entra import Identity, add_entra
-from web.problems import Problem
+from web.limits import RateLimit, client_address
 
 TRIES, WITHIN = 20, timedelta(minutes=1)
 
@@ -52,7 +51,13 @@ def create_signin(
     sessions = BrowserSessions(
         database=database, clock=clock, is_https=public_url.startswith("https://")
     )
-    tried: deque[datetime] = deque(maxlen=TRIES)
+    # Guessing is hopeless by itself; this keeps it from being work. Each address by itself, and
+    # failures only, so that nobody keeps others out or out of an office that begins at nine.
+    failures = RateLimit(TRIES, WITHIN, told="tries to sign in", clock=clock)
+
+    def failed() -> None:
+        failures.note(client_address())
+        sessions.note_failure()
 
     def page(name: str, code: int = 200, **values: object) -> Response:
         return Response(
@@ -67,19 +72,14 @@ def create_signin(
         return page("signin.html", code, after=after, fault=fault, microsoft=microsoft)
 
     if identity is not None:
-        add_entra(routes, identity=identity, sessions=sessions, secret=secret, page=signin_page)
-
-    def slow_down() -> None:
-        """Guessing is hopeless by itself; this keeps it from being work."""
-        now = clock()
-        if len(tried) == TRIES and now - tried[0] < WITHIN:
-            raise Problem(
-                429,
-                "Too many tries to sign in",
-                "Wait a minute, then try again.",
-                headers={"Retry-After": "60"},
-            )
-        tried.append(now)
+        add_entra(
+            routes,
+            identity=identity,
+            sessions=sessions,
+            secret=secret,
+            page=signin_page,
+            failures=failures,
+        )
 
     @routes.get("/signin")
     @open_door
@@ -89,13 +89,13 @@ def create_signin(
     @routes.post("/signin")
     @open_door
     def by_token() -> AnyResponse:
-        slow_down()
+        failures.check(client_address())
         token, after = request.form.get("token", "").strip(), request.form.get("next", "/")
         with database.read() as connection:
             usable = token.isascii() and 0 < len(token) <= 200
             found = access.find_token(connection, token, now=clock()) if usable else None
         if found is None:
-            sessions.note_failure()
+            failed()
             fault = "This token is not valid: it may have expired, or been mistyped."
             return signin_page(after=local_path(after), fault=fault, code=401)
         staff = Staff(name=found.name, role=found.role, cohort_ids=found.cohort_ids)
@@ -104,6 +104,7 @@ def create_signin(
     @routes.get("/signin/<link>")
     @open_door
     def follow(link: str) -> AnyResponse:
+        failures.check(client_address())
         with database.read() as connection:
             staff = staff_sessions.find_link(connection, link[:100], now=clock())
         return page("signin_link.html", 200 if staff else 404, staff=staff)
@@ -111,11 +112,11 @@ def create_signin(
     @routes.post("/signin/<link>")
     @open_door
     def by_link(link: str) -> AnyResponse:
-        slow_down()
+        failures.check(client_address())
         with database.write() as connection:
             staff = staff_sessions.use_link(connection, link[:100], now=clock())
         if staff is None:
-            sessions.note_failure()
+            failed()
             return page("signin_link.html", 404, staff=None)
         return sessions.begin(staff, after="/")
 

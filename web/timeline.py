@@ -1,4 +1,4 @@
-"""One carer's session as a drawing: time held, presence, camera and microphone as bars in percent. Pure."""
+"""One carer's session as a drawing: time held, presence, camera, microphone, as bars. Pure."""
 
 from __future__ import annotations
 

@@ -121,3 +121,17 @@ def audited_since(
         .limit(1)
     ).scalar()
     return found is not None
+
+
+def done_since(
+    connection: Connection, *, actor: str, actions: Sequence[str], since: datetime
+) -> list[datetime]:
+    """When that person did one of those things since then."""
+    table = tables.audit
+    return list(
+        connection.execute(
+            select(table.c.at).where(
+                table.c.actor == actor, table.c.action.in_(actions), table.c.at > since
+            )
+        ).scalars()
+    )

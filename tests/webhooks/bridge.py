@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Flask
 
+from front_door import FrontDoor, front_door
 from gateway import Gateway
 from webhooks.routes import Receivers
 
@@ -55,10 +56,15 @@ class _Scope:
 
 
 def over(
-    receivers: Receivers, flask: Flask | None = None
+    receivers: Receivers, flask: Flask | None = None, *, door: FrontDoor | None = None
 ) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
     """A WSGI application that passes each request through the gateway."""
-    gateway = Gateway(receivers, flask or Flask("nothing"), ThreadPoolExecutor(2))
+    gateway = Gateway(
+        receivers,
+        flask or Flask("nothing"),
+        ThreadPoolExecutor(2),
+        door or front_door("http://localhost", (), ()),
+    )
     loops = ThreadPoolExecutor(1)  # a test may have an event loop of its own in its thread
 
     def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
