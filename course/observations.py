@@ -1,8 +1,9 @@
 """One device by one source: from switches and samples to when its camera is known on and off.
 
-The same for a microphone. A state holds until the next one or until the device leaves; the platform's record tells of
-switching, so its first tells the opposite of what was before. A sample covers its minute; a minute
-"with video" may have had but a second of it, so both ends of a stretch are vague.
+The same for a microphone. A state holds until the next one or until the device leaves; the
+platform's record tells of switching, so its first tells the opposite of what was before. A sample
+covers its minute; a minute "with video" may have had but a second of it, so both ends of a stretch
+are vague.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def add_downloads(api: Operations, view: ReportView) -> None:
                 )
             answer = Response(made.content, content_type=form.content_type)
             name = f"{file_name(cohort, only)}.{ending}"
-            answer.headers["Content-Disposition"] = disposition(name)
+            answer.headers["Content-Disposition"] = disposition(name, shown=ending == "html")
             answer.headers["Cache-Control"] = "no-store"
             if made.policy:
                 answer.headers["Content-Security-Policy"] = made.policy
@@ -89,11 +89,14 @@ def known_only(cohort: Cohort, query: OnlyThose) -> Only:
     return only
 
 
-def disposition(name: str) -> str:
-    """How a browser is told to save a file of a `file_name` (https://www.rfc-editor.org/rfc/rfc6266)."""
+def disposition(name: str, *, shown: bool = False) -> str:
+    """How a browser is told to save a file of a `file_name`, or to show it, as a page to print.
+
+    https://www.rfc-editor.org/rfc/rfc6266
+    """
     plain = name.encode("ascii", "ignore").decode()
     encoded = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
-    return f'attachment; filename="{plain}"{encoded}'
+    return f'{"inline" if shown else "attachment"}; filename="{plain}"{encoded}'
 
 
 def file_name(cohort: Cohort, only: Only) -> str:

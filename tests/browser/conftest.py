@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_
 from werkzeug.serving import make_server
 
 from course.model import Platform
-from course.store import staff_sessions
+from course.store import access, staff_sessions
 from course.store.database import Database
 from course.store.staff_sessions import Staff
 from demo import free_port
@@ -86,6 +86,23 @@ class Site:
     def _heard(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.errors.append(message.text)
+
+    def token(self) -> str:
+        """An access token of an administrator."""
+        made = secrets.token_urlsafe(32)
+        now = self.room.clock.now
+        with self.room.database.write() as connection:
+            access.insert_token(
+                connection,
+                token_id="of-the-browser",
+                token=made,
+                name="Ann",
+                role="admin",
+                cohort_ids=(),
+                now=now,
+                expires_at=now + timedelta(days=1),
+            )
+        return made
 
     def sign_in(self, context: BrowserContext, role: str = "admin") -> Page:
         """Staff follow the link that they were given."""

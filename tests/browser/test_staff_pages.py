@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from dataclasses import replace
 
+import pytest
+from playwright.sync_api import Browser, BrowserContext, FilePayload, expect
+
+from course.model import CohortState, Platform
+from course.store import changes, cohorts, series
 from tests.attendance.room import HOST_NAME, at
 from tests.browser.conftest import Site, faults, too_wide
+from tests.factories import make_carer, make_cohort
+from tests.web.test_families import workbook
+from web.families import XLSX
 
 MAYA, DEV, TOM = "Maya Patel", "Dev Patel", "Tom Becker"
+ROWS = (
+    ("Household", "Name", "E-mail", "Telephone"),
+    ("H1", MAYA, "maya@example.com", 7700900123),
+    ("H2", TOM, "tom at example", None),
+)
+PAGES = [
+    "/",
+    "/cohorts/new",
+    "/attention",
+    "{cohort}",
+    "{cohort}/sessions/2",
+    "{cohort}/sessions/2/carers/carer-1",
+    "/api/v1{cohort}/attendance.html",
+]
 
 
 def started(site: Site) -> None:
@@ -70,6 +91,77 @@ def test_a_cohort_is_opened_by_one_form_that_names_every_fault(
     page.get_by_role("button", name="Open it").click()
     page.wait_for_url("**/cohorts/opened-1")
     expect(page.get_by_role("heading", level=1)).to_have_text("Spring 2027")
+
+
+def test_families_come_from_a_workbook_and_what_is_wrong_is_put_right_in_place(
+    site: Site, context: BrowserContext
+) -> None:
+    site.sign_in(context).close()
+    page = site.open(context, "/cohorts/new")
+    file = FilePayload(name="families.xlsx", mimeType=XLSX, buffer=workbook(*ROWS))
+    page.get_by_label("A CSV file or an Excel workbook").set_input_files(file)
+    expect(page.locator("#families")).to_contain_text("Line 2: e-mail is not an e-mail address")
+    families = page.get_by_label("Families, one carer a line")
+    expect(families).to_have_value(
+        "H1,Maya Patel,maya@example.com,07700900123\nH2,Tom Becker,tom at example\n"
+    )
+    families.fill("H1,Maya Patel,maya@example.com\nH2,Tom Becker,tom@example.com\n")
+    expect(page.locator("#families tbody tr")).to_have_count(2)
+    expect(page.locator("#families .fault")).to_have_count(0)
+
+
+def test_an_opening_is_followed_step_by_step_until_it_is_done(
+    site: Site, context: BrowserContext
+) -> None:
+    opening = make_cohort(id="slow", name="Autumn", state=CohortState.OPENING, series_ref=None)
+    carer = make_carer(id="slow-1")
+    with site.room.database.write() as connection:
+        cohorts.insert_cohort(
+            connection, replace(opening, carers=(carer,)), {carer.id: "slow-token"}
+        )
+    site.sign_in(context).close()
+    page = site.open(context, "/cohorts/slow")
+    steps = page.locator("#steps li")
+    expect(steps.first).to_have_text("… The meetings on Zoom, not yet")
+    assert faults(page) == []
+    with site.room.database.write() as connection:
+        series.update_series(connection, "slow", Platform.ZOOM, series_ref="81000000009")
+    expect(steps.first).to_have_text("✓ The meetings on Zoom, done")
+    with site.room.database.write() as connection:
+        changes.show_state(connection, "slow", opening.version, CohortState.READY, None)
+    expect(page.get_by_text("Zoom · ready")).to_be_visible()
+
+
+def test_everybodys_link_is_copied_for_passing_on(site: Site, context: BrowserContext) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    site.sign_in(context).close()
+    page = site.open(context, f"/cohorts/{site.room.cohort_id}")
+    page.get_by_role("button", name="Copy everybody's link").click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert f"{MAYA}\tcarer1@example.com\t{site.base}/join/" in copied
+    assert len(copied.splitlines()) == 3
+
+
+def test_a_token_signs_in_with_the_keyboard_and_leads_where_one_wanted_to_go(
+    site: Site, context: BrowserContext
+) -> None:
+    page = site.open(context, "/attention")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    page.keyboard.type(site.token())
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Needs a person")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_in_the_dark_everything_can_be_read_as_well(
+    site: Site, context: BrowserContext, path: str
+) -> None:
+    started(site)
+    site.sign_in(context).close()
+    page = site.open(context, path.format(cohort=f"/cohorts/{site.room.cohort_id}"))
+    page.emulate_media(color_scheme="dark")
+    assert faults(page) == []
 
 
 def test_a_verdict_is_corrected_with_the_keyboard_alone(
