@@ -157,10 +157,12 @@ def create_app(
     *,
     clock: Callable[[], datetime],
     notice: str = "",
+    notice_link: tuple[str, str] | None = None,
     name: str = "scheduling",
 ) -> Service:
-    """Build the service from its settings; every page shows `notice`. Raises `SettingsError`.
+    """Build the service from its settings. Raises `SettingsError`.
 
+    Every page shows `notice`; those of staff also a link beside it, by its words and address.
     `name` finds the workflows again after a restart: it must not change in production.
     """
     logs.configure(settings.log_level)
@@ -314,6 +316,7 @@ def create_app(
                 database=database,
                 clock=clock,
                 notice=notice,
+                notice_link=notice_link,
                 timezone=settings.timezone,
                 public_url=settings.public_url,
                 configured=configured,

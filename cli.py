@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from course.store.database import Database
 
 TOKEN_LIFE = timedelta(days=365)
+STAND_INS_TOKEN_LIFE = timedelta(hours=12)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,16 +60,29 @@ def serve(host: str, port: int, *, with_stand_ins: bool) -> None:
 def _serve_beside_stand_ins(settings: Settings, *, host: str, port: int) -> None:
     from demo import beside_stand_ins
 
-    with beside_stand_ins(settings.data_dir, service=f"http://{host}:{port}") as (found, where):
+    service = f"http://{host}:{port}"
+    database = open_database(settings)
+    with (
+        _passing_token(database, name="the stand-ins", life=STAND_INS_TOKEN_LIFE) as token,
+        beside_stand_ins(settings.data_dir, service=service, token=token()) as (found, where),
+    ):
         notice = (
             f"No platform is configured: local stand-ins for both are at {where}. "
             "Nothing here reaches Zoom or Microsoft."
         )
         click.echo(notice, err=True)
-        _serve(found, host=host, port=port, notice=notice)
+        link = ("Play a session", f"{where}/play")
+        _serve(found, host=host, port=port, notice=notice, notice_link=link)
 
 
-def _serve(settings: Settings, *, host: str, port: int, notice: str = "") -> None:
+def _serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    notice: str = "",
+    notice_link: tuple[str, str] | None = None,
+) -> None:
     gc.disable()  # what imports make stays: looking for rubbish in it is a sixth of the start
     from app import create_app
     from server import serve as serve_http
@@ -76,7 +90,7 @@ def _serve(settings: Settings, *, host: str, port: int, notice: str = "") -> Non
     gc.enable()
 
     try:
-        service = create_app(settings, clock=now, notice=notice)
+        service = create_app(settings, clock=now, notice=notice, notice_link=notice_link)
     except SettingsError as e:
         raise click.ClickException(f"The settings are not complete. {e}") from e
     service.start()
@@ -99,9 +113,16 @@ def _serve(settings: Settings, *, host: str, port: int, notice: str = "") -> Non
     show_default=True,
     help="Where the service is that gets the stand-ins' notifications.",
 )
-def sandbox(host: str, port: int, service: str) -> None:
+@click.option(
+    "--token-on-stdin",
+    is_flag=True,
+    help="Read a staff token from standard input, for the page that plays a session: /play. "
+    "The stand-ins end when standard input is closed.",
+)
+def sandbox(host: str, port: int, service: str, *, token_on_stdin: bool) -> None:
     """Run local stand-ins for Zoom and Microsoft Graph; open the address in a browser."""
     from sandbox.config import SandboxConfig
+    from sandbox.desk import Desk
     from sandbox.server import serve as serve_sandbox
 
     config = SandboxConfig(
@@ -110,7 +131,11 @@ def sandbox(host: str, port: int, service: str) -> None:
         teams_redirect_uris=(f"{service}/signin/microsoft/answer",),
     )
     click.echo(f"The stand-ins listen on {config.base_url}", err=True)
-    serve_sandbox(config, host=host, port=port)
+    if not token_on_stdin:
+        serve_sandbox(config, host=host, port=port)
+        return
+    desk = Desk(service=service, token=sys.stdin.readline().strip())
+    serve_sandbox(config, host=host, port=port, desk=desk, lifeline=sys.stdin)
 
 
 @main.command()
@@ -173,7 +198,9 @@ def cohort_create(file: Any, url: str | None, *, as_json: bool) -> None:
         body = json.load(file)
     except ValueError as e:
         raise click.ClickException(f"{file.name} is not JSON: {e}") from e
-    with _short_token(open_database(settings)) as token:
+    with _passing_token(
+        open_database(settings), name="circle command", life=timedelta(minutes=5)
+    ) as token:
         try:
             answer = requests.post(
                 f"{url or settings.public_url}/api/v1/cohorts",
@@ -197,11 +224,13 @@ def cohort_create(file: Any, url: str | None, *, as_json: bool) -> None:
     )
 
 
-class _short_token:  # noqa: N801  a context manager, read like a function
-    """An admin token for one call to the service, revoked afterwards."""
+class _passing_token:  # noqa: N801  a context manager, read like a function
+    """An admin token that is revoked afterwards, and dies by itself should that not happen."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, name: str, life: timedelta) -> None:
         self._database = database
+        self._name = name
+        self._life = life
         self._id = ""
 
     def __enter__(self) -> Callable[[], str]:
@@ -209,9 +238,9 @@ class _short_token:  # noqa: N801  a context manager, read like a function
             self._id, token = _new_token(
                 self._database,
                 role="admin",
-                name="circle command",
+                name=self._name,
                 cohorts=(),
-                life=timedelta(minutes=5),
+                life=self._life,
             )
             return token
 

@@ -69,17 +69,27 @@ def environment(
 
 
 @contextmanager
-def running(command: list[str], env: dict[str, str], *, log: Path) -> Iterator[None]:
-    """One of our own commands as a process, ended on leaving."""
+def running(
+    command: list[str], env: dict[str, str], *, log: Path, told: str = ""
+) -> Iterator[None]:
+    """One of our own commands as a process, ended on leaving.
+
+    It is `told` something on its standard input, which stays open for as long as we live.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(  # our own command, no shell  # nosec B603
             [sys.executable, "-m", "cli", *command],
             env=env,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             cwd=Path(__file__).parent,
+            text=True,
         )
         try:
+            if process.stdin is not None and told:
+                process.stdin.write(f"{told}\n")
+                process.stdin.flush()
             yield
         finally:
             process.send_signal(signal.SIGTERM)
@@ -88,18 +98,24 @@ def running(command: list[str], env: dict[str, str], *, log: Path) -> Iterator[N
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
 
 
 @contextmanager
-def beside_stand_ins(data_dir: Path, *, service: str) -> Iterator[tuple[Settings, str]]:
-    """Run the stand-ins beside a service; yields its settings and where the stand-ins are."""
+def beside_stand_ins(data_dir: Path, *, service: str, token: str) -> Iterator[tuple[Settings, str]]:
+    """Run the stand-ins beside a service; yields its settings and where the stand-ins are.
+
+    With the token their page for playing a session calls the service's API.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     config = SandboxConfig(
         base_url=f"http://127.0.0.1:{free_port()}", zoom_webhook_url=f"{service}/webhooks/zoom"
     )
     env = environment(config, public_url=service, data_dir=data_dir, clean=False)
     command = ["sandbox", "--port", config.base_url.rsplit(":", 1)[1], "--service", service]
-    with running(command, env, log=data_dir / "stand-ins.log"):
+    command.append("--token-on-stdin")
+    with running(command, env, log=data_dir / "stand-ins.log", told=token):
         await_answer(config.base_url, log=data_dir / "stand-ins.log")
         found = {name.lower(): value for name, value in env.items()}
         ours = {name: found[name] for name in Settings.model_fields if name in found}

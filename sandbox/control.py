@@ -22,6 +22,7 @@ PAGE = """Circle's stand-ins for Zoom and Microsoft Graph. Nothing here reaches 
   Zoom API      {base}/zoom/v2          OAuth  {base}/zoom/oauth/token
   Graph         {base}/graph            Login  {base}/login
   State         {base}/control/state (DELETE empties both)
+  Let a session take place now, beside `make serve`: {base}/play
 
 Play a session (see sandbox/scene.py for the fields):
 

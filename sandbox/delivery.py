@@ -22,6 +22,13 @@ class Tally:
     lost: int = 0
     failed: list[str] = field(default_factory=list)
 
+    def count(self, code: int, what: str) -> None:
+        """One notification was answered with that code, 0 for no answer."""
+        if 200 <= code < 300:
+            self.delivered += 1
+        else:
+            self.failed.append(f"{what}: {code or 'no answer'}")
+
     def summary(self) -> dict[str, object]:
         """For the control interface."""
         return {"delivered": self.delivered, "lost": self.lost, "failed": self.failed}

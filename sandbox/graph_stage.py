@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,10 +16,10 @@ from sandbox.delivery import Tally
 from sandbox.graph_errors import GraphError, utc
 from sandbox.graph_events import Calendar, GraphSeries
 from sandbox.graph_record import Stay, attendance_report, call_record
-from sandbox.graph_subscriptions import Subscription, Subscriptions
+from sandbox.graph_subscriptions import Subscriptions
+from sandbox.pace import Pace, deliver
 from sandbox.scene import Act, Scene
 
-AT_ONCE = 8
 LEFT = "Participant has left the meeting call."
 CUT_OFF = "Participant has entered an inactive state in the roster."
 Place = tuple[str, str]
@@ -31,6 +30,7 @@ class _Notice:
     at: datetime
     resource: dict[str, Any]
     lost: bool = False
+    number: int = 0
 
 
 def _pascal(value: Any) -> Any:
@@ -60,8 +60,8 @@ class GraphStage:
         self._subscriptions = subscriptions
         self.call_records: dict[str, dict[str, Any]] = {}
 
-    def play(self, scene: Scene) -> dict[str, object]:
-        """Play one held session; what became of its notifications."""
+    def play(self, scene: Scene, pace: Pace | None = None) -> dict[str, object]:
+        """Play one held session, all at once or at a pace; what became of its notifications."""
         series, instance = self._calendar.find(scene.series_ref)
         if instance is not None or not series.join_url:
             raise GraphError(400, "BadRequest", "A scene plays on a series with online meetings.")
@@ -71,10 +71,11 @@ class GraphStage:
         stays, notices = _Performance(self._config, ids).perform(scene, starts, ends)
         tally = Tally()
         sent = [n for n in sorted(notices, key=lambda n: n.at) if not n.lost]
+        sent = [replace(notice, number=number) for number, notice in enumerate(sent)]
         tally.lost = len(notices) - len(sent)
-        for subscription in self._subscriptions.live():
-            if subscription.link == series.join_url:
-                self._send(subscription, sent, tally)
+        for notice, codes in deliver(sent, lambda n: self._send(series, n), pace):
+            for code in codes:
+                tally.count(code, str(notice.resource["eventType"]))
         series.reports.append(
             attendance_report(stays, ref=next(ids), starts=starts, ends=ends, config=self._config)
         )
@@ -89,24 +90,22 @@ class GraphStage:
         self._tell_record(record, tally)
         return tally.summary()
 
-    def _send(self, subscription: Subscription, sent: list[_Notice], tally: Tally) -> None:
-        about = str(subscription.asked["resource"])
-
-        def deliver(numbered: tuple[int, _Notice]) -> int:
-            number, notice = numbered
+    def _send(self, series: GraphSeries, notice: _Notice) -> list[int]:
+        """To everybody who is subscribed to this meeting; the codes."""
+        codes = []
+        for subscription in self._subscriptions.live():
+            if subscription.link != series.join_url:
+                continue
             resource = {
                 "@odata.type": "#microsoft.graph.callevent",
-                "@odata.id": about,
+                "@odata.id": str(subscription.asked["resource"]),
                 "id": str(uuid.uuid4()),
                 **notice.resource,
             }
             # Every fourth in the casing that real tenants have sent.
-            shown = _pascal(resource) if number % 4 == 3 else resource
-            return self._subscriptions.notify(subscription, shown)
-
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for notice, code in zip(sent, pool.map(deliver, enumerate(sent)), strict=True):
-                _count(tally, code, str(notice.resource["eventType"]))
+            shown = _pascal(resource) if notice.number % 4 == 3 else resource
+            codes.append(self._subscriptions.notify(subscription, shown))
+        return codes
 
     def _tell_record(self, record: dict[str, Any], tally: Tally) -> None:
         self.call_records[record["id"]] = record
@@ -115,14 +114,7 @@ class GraphStage:
             wanted = str(subscription.asked["changeType"]).split(",")
             if subscription.link is None and "created" in wanted:
                 code = self._subscriptions.notify_record(subscription, record["id"])
-                _count(tally, code, "callRecord")
-
-
-def _count(tally: Tally, code: int, what: str) -> None:
-    if 200 <= code < 300:
-        tally.delivered += 1
-    else:
-        tally.failed.append(f"{what}: {code or 'no answer'}")
+                tally.count(code, "callRecord")
 
 
 class _Performance:

@@ -23,6 +23,7 @@ from sandbox.graph_events import Calendar, GraphSeries
 from sandbox.graph_stage import GraphStage
 from sandbox.graph_subscriptions import Subscriptions
 from sandbox.login import LoginStandIn
+from sandbox.pace import Pace
 from sandbox.scene import Scene
 
 PAGE = 10
@@ -43,9 +44,9 @@ class GraphStandIn:
     calls: Calls
     lock: threading.RLock
 
-    def play(self, scene: Scene) -> dict[str, object]:
+    def play(self, scene: Scene, pace: Pace | None = None) -> dict[str, object]:
         """Play one held session."""
-        return self.stage.play(scene)
+        return self.stage.play(scene, pace)
 
     def state(self) -> dict[str, Any]:
         """What stands in the tenant, to look at."""

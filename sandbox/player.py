@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import requests
 
 from sandbox.cast import EXPECTED, HOST, HOUSEHOLDS, STANDING, STRANGER, address, scene
+from sandbox.desk import Desk, ServiceRefused
 
 # What a facilitator who knows the families would say of a name that is nobody's.
 KNOWN_NAMES = {"Niamh's iPad": "Niamh Byrne"}
@@ -30,50 +30,37 @@ class Course:
     """One cohort of the demonstration, driven through the API like a member of staff would."""
 
     def __init__(self, *, api: str, token: str, sandbox: str, platform: str) -> None:
-        self._api = f"{api}/api/v1"
+        self._desk = Desk(service=api, token=token)
         self._sandbox = sandbox
-        self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {token}"
         self.platform = platform
         self.cohort: dict[str, Any] = {}
 
-    def _call(self, method: str, path: str, body: object = None, **headers: str) -> Any:
-        answer = self._session.request(
-            method, f"{self._api}{path}", json=body, headers=headers, timeout=60
-        )
-        if not answer.ok:
-            raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text}")
-        return answer.json() if answer.content else None
+    def _call(self, method: str, path: str, body: object = None) -> Any:
+        try:
+            return self._desk.call(method, path, body)
+        except ServiceRefused as e:
+            raise DemoFailed(f"{method} {path}: {e}") from e
 
     def open(self, first_session_on: date) -> None:
         """Open the cohort in one call, and wait should it take longer than an answer may."""
-        self.cohort = self._call(
-            "POST",
-            "/cohorts",
-            {
-                "name": f"Demonstration {first_session_on:%B %Y}",
-                "platform": self.platform,
-                "first_session_on": first_session_on.isoformat(),
-                "allow_past": True,
-                "facilitators": [{"name": HOST, "email": "alma.lee@example.org"}],
-                "households": [
-                    {
-                        "reference": reference,
-                        "carers": [{"name": name, "email": address(name)} for name in carers],
-                    }
-                    for reference, carers in HOUSEHOLDS.items()
-                ],
-            },
-            **{"Idempotency-Key": secrets.token_hex(8)},
-        )
-        until = time.monotonic() + 30
-        while self.cohort["state"] == "opening" and time.monotonic() < until:
-            time.sleep(0.2)
-            self.cohort = self._call("GET", f"/cohorts/{self.cohort['id']}")
-        if self.cohort["state"] != "ready":
-            raise DemoFailed(
-                f"the {self.platform} cohort is {self.cohort['state']}: {self.cohort['problem']}"
-            )
+        asked = {
+            "name": f"Demonstration {first_session_on:%B %Y}",
+            "platform": self.platform,
+            "first_session_on": first_session_on.isoformat(),
+            "allow_past": True,
+            "facilitators": [{"name": HOST, "email": "alma.lee@example.org"}],
+            "households": [
+                {
+                    "reference": reference,
+                    "carers": [{"name": name, "email": address(name)} for name in carers],
+                }
+                for reference, carers in HOUSEHOLDS.items()
+            ],
+        }
+        try:
+            self.cohort = self._desk.open(asked, key=secrets.token_hex(8))
+        except ServiceRefused as e:
+            raise DemoFailed(str(e)) from e
 
     def play(self, week: int) -> None:
         """Play one week; its notifications have reached the service when this returns."""
@@ -137,9 +124,7 @@ class Course:
         written = []
         for ending in ("csv", "xlsx", "pdf", "html", "json"):
             suffix = "" if ending == "json" else f".{ending}"
-            answer = self._session.get(
-                f"{self._api}/cohorts/{self.cohort['id']}/attendance{suffix}", timeout=60
-            )
+            answer = self._desk.get(f"/cohorts/{self.cohort['id']}/attendance{suffix}")
             answer.raise_for_status()
             path = folder / f"{self.platform}-attendance.{ending}"
             path.write_bytes(answer.content)

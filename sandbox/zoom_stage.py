@@ -12,19 +12,19 @@ import secrets
 import threading
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox.delivery import Courier, Tally
+from sandbox.pace import Pace, deliver
 from sandbox.scene import Act, Person, Scene
 from sandbox.zoom_account import LogEntry, ZoomError, ZoomStandIn
 from sandbox.zoom_meetings import Instance, Meeting, Occurrence, zulu
 
+MINUTE = timedelta(minutes=1)
 QOS_BATCH = 5  # minutes of quality rows in one notification
 ADMITTED = "meeting.participant_admitted"
-AT_ONCE = 8  # deliveries under way together
 
 
 @dataclass(slots=True)
@@ -57,33 +57,37 @@ class ZoomStage:
         self._zoom = zoom
         self._courier = courier
 
-    def play(self, scene: Scene) -> dict[str, object]:
-        """Play one held session; what became of its notifications."""
+    def play(self, scene: Scene, pace: Pace | None = None) -> dict[str, object]:
+        """Play one held session, all at once or at a pace; what became of its notifications."""
         with self._zoom.lock:
             meeting = self._zoom.meeting(scene.series_ref)
             uuid_ = self._zoom.account.new_uuid()
         starts = scene.starts_at + timedelta(minutes=scene.opens)
         ends = scene.starts_at + timedelta(minutes=scene.closes)
         stays, waits, notices = self._perform(scene, meeting, uuid_, starts, ends)
+        for stay in stays:
+            notices += _sampled(stay, uuid_, pace.sampled) if pace else _media(stay, uuid_)
         held = Instance(uuid=uuid_, starts_at=starts, ends_at=ends)
         held.rows = [self._row(stay, ends) for stay in stays]
         held.rows += [self._row(w, ends) | {"status": "in_waiting_room"} for w in waits]
         held.quality = [_shown(stay) for stay in stays if stay.person.reports_media]
-        with self._zoom.lock:
-            meeting.instances.append(held)
+        if pace is None:
+            self._record(meeting, held)
         tally = Tally()
         for notice in notices:
             if notice.lost:
                 self._note(notice.event, self._body(notice), 0)
-        sent = [n for n in sorted(notices, key=lambda n: n.at) if not n.lost]
+        sent = [n for n in notices if not n.lost]
         tally.lost = len(notices) - len(sent)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for notice, code in zip(sent, pool.map(self._deliver, sent), strict=True):
-                if 200 <= code < 300:
-                    tally.delivered += 1
-                else:
-                    tally.failed.append(f"{notice.event}: {code or 'no answer'}")
+        for notice, code in deliver(sent, self._deliver, pace):
+            tally.count(code, notice.event)
+        if pace is not None:
+            self._record(meeting, held)
         return tally.summary()
+
+    def _record(self, meeting: Meeting, held: Instance) -> None:
+        with self._zoom.lock:
+            meeting.instances.append(held)
 
     def announce(self, event: str, meeting: Meeting, occurrences: list[Occurrence]) -> None:
         """Tell the webhook that a meeting was changed or deleted, by whomever, a little later."""
@@ -187,8 +191,6 @@ class ZoomStage:
             stay.left_at = ends
             event = "meeting.participant_left"
             notices.append(self._notice(event, about, stay, ends, "leave_time", lost=False))
-        for stay in stays:
-            notices += self._media(stay, uuid_)
         return stays, [*waits, *lobby.values()], notices
 
     def _arrive(self, person: Person, act: Act, at: datetime) -> _Stay:
@@ -233,31 +235,6 @@ class ZoomStage:
         if event == "meeting.participant_left":
             participant["leave_reason"] = "left the meeting. Reason : left the meeting"
         return _Notice(event, at, {"object": {**about, "participant": participant}}, lost=lost)
-
-    def _media(self, stay: _Stay, uuid_: str) -> Iterator[_Notice]:
-        """The quality-of-service notifications of one stay; names only the instance's uuid."""
-        if not stay.person.reports_media:
-            return
-        rows: list[dict[str, Any]] = []
-        minute = stay.joined_at.replace(second=0, microsecond=0)
-        until = stay.left_at or stay.joined_at
-        while minute < until:
-            rows += _quality(
-                minute,
-                camera=_state(stay.camera, minute),
-                microphone=_state(stay.microphone, minute),
-            )
-            minute += timedelta(minutes=1)
-            if minute.minute % QOS_BATCH == 0 or minute >= until:
-                participant = {
-                    "user_id": stay.user_id,
-                    "participant_user_id": "",
-                    "email": "",
-                    "qos": rows,
-                }
-                body = {"object": {"uuid": uuid_, "participant": participant}}
-                yield _Notice("meeting.participant_qos", minute, body, lost=False)
-                rows = []
 
     def _row(self, stay: _Stay, ends: datetime) -> dict[str, Any]:
         left = stay.left_at or ends
@@ -314,6 +291,40 @@ class ZoomStage:
             "x-zm-request-timestamp": stamp,
             "x-zm-request-id": str(uuid.uuid4()).replace("-", "_"),
         }
+
+
+def _media(stay: _Stay, uuid_: str) -> Iterator[_Notice]:
+    """The quality-of-service notifications of one stay, in batches."""
+    if not stay.person.reports_media:
+        return
+    rows: list[dict[str, Any]] = []
+    minute = stay.joined_at.replace(second=0, microsecond=0)
+    until = stay.left_at or stay.joined_at
+    while minute < until:
+        rows += _seen(stay, minute)
+        minute += MINUTE
+        if minute.minute % QOS_BATCH == 0 or minute >= until:
+            yield _quality_notice(stay, uuid_, rows, minute)
+            rows = []
+
+
+def _sampled(stay: _Stay, uuid_: str, every: timedelta) -> Iterator[_Notice]:
+    """The same told while it lasts: one look in each notification, soon after it."""
+    at = stay.joined_at
+    while stay.person.reports_media and at < (stay.left_at or stay.joined_at):
+        yield _quality_notice(stay, uuid_, _seen(stay, at), at + every / 4)
+        at += every
+
+
+def _quality_notice(stay: _Stay, uuid_: str, rows: list[dict[str, Any]], at: datetime) -> _Notice:
+    """It names only the instance's uuid."""
+    participant = {"user_id": stay.user_id, "participant_user_id": "", "email": "", "qos": rows}
+    body = {"object": {"uuid": uuid_, "participant": participant}}
+    return _Notice("meeting.participant_qos", at, body, lost=False)
+
+
+def _seen(stay: _Stay, at: datetime) -> list[dict[str, Any]]:
+    return _quality(at, camera=_state(stay.camera, at), microphone=_state(stay.microphone, at))
 
 
 def _state(states: list[tuple[datetime, bool]], at: datetime) -> bool:

@@ -26,7 +26,7 @@ View = Callable[..., AnyResponse]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
-    """What the pages are made from."""
+    """What the pages are made from. `notice_link`: words and address of a link in the notice."""
 
     database: Database
     clock: Callable[[], datetime]
@@ -37,12 +37,18 @@ class Pages:
     office: CohortOffice
     sends_mail: bool = False
     quotas: Quotas = field(default_factory=Quotas)
+    notice_link: tuple[str, str] | None = None
 
     def answer(self, name: str, code: int = 200, **values: Any) -> Response:
         """One page."""
         return Response(
             render_template(
-                name, notice=self.notice, csrf=csrf_of_page(), local=self.local, **values
+                name,
+                notice=self.notice,
+                notice_link=self.notice_link,
+                csrf=csrf_of_page(),
+                local=self.local,
+                **values,
             ),
             code,
             mimetype="text/html",
