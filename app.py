@@ -49,6 +49,7 @@ from web.api import create_api
 from web.headers import install_headers
 from web.health import Metrics, create_health
 from web.join import create_join_page
+from web.notice import Practice
 from web.page import Pages
 from web.pages import create_pages
 from web.problems import Problem, install_problems
@@ -298,6 +299,12 @@ def create_app(
             allowed_hosts=_allowed_hosts(settings),
             notice=notice,
             has_bot=calls_reader is not None,
+            practice=Practice(
+                name=settings.practice_name,
+                contact=settings.privacy_contact,
+                basis=settings.privacy_basis,
+                notification_days=settings.keep_notification_days,
+            ),
         )
     )
     flask.register_blueprint(

@@ -135,6 +135,9 @@ class Settings(BaseSettings):
     timezone: str = "Europe/London"
     log_level: str = "INFO"
     keep_notification_days: int = Field(default=30, ge=1)
+    practice_name: str = Field(default="", max_length=200)
+    privacy_contact: str = Field(default="", max_length=200)
+    privacy_basis: str = Field(default="", max_length=1000)
 
     rule_presence: float = Field(default=0.8, gt=0, le=1)
     rule_camera: float = Field(default=0.5, ge=0, le=1)

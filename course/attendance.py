@@ -26,6 +26,7 @@ from course.model import (
     CarerWeek,
     Cohort,
     Correction,
+    EventKind,
     Evidence,
     MessageKind,
     ParticipantEvent,
@@ -36,10 +37,12 @@ from course.model import (
     SessionState,
     Source,
     Suggestion,
+    Tested,
     Unmatched,
 )
 from course.presence import Held, find_held
 from course.record_rows import settle_rows
+from course.rehearsal import rehearsal_spans, seen_in_rehearsal
 from course.verdicts import Found, Sheet
 
 OVER_AFTER = timedelta(minutes=30)  # a session nobody has ended is taken to be over by then
@@ -58,8 +61,11 @@ class Judge:
         self._of_carers = [e for e in evidence.events if e.carer_id is not None]
         self._corrections = {(c.week, c.carer_id): c for c in evidence.corrections}
         self._entries = {entry.week: entry for entry in evidence.registers}
-        instances = find_instances(evidence.events)
-        self._weeks, self.apart = instances_by_week(cohort.sessions, instances)
+        self._instances = find_instances(evidence.events)
+        self._rehearsals = rehearsal_spans(evidence.rehearsals, cohort.sessions)
+        self._weeks, self.apart = instances_by_week(
+            cohort.sessions, self._instances, self._rehearsals
+        )
 
     def register(self, session: Session) -> SessionRegister:
         """The register of one session."""
@@ -143,6 +149,28 @@ class Judge:
         """Each carer's connections in one session, and those of nobody known."""
         mine, strangers, _ = self._sort(self._weeks[session.week])
         return {who: [(i, c) for i, c, _ in found] for who, found in mine.items()}, strangers
+
+    def tested(self) -> dict[str, Tested]:
+        """Who showed that their devices work, by carer: the last time counts."""
+        found: dict[str, list[Tested]] = {}
+        before: list[Connection] = []
+        seen = seen_in_rehearsal(self._instances, self._rehearsals)
+        for connection, at in sorted(seen, key=lambda pair: (pair[0].began_at, pair[0].ref)):
+            who = self._roster.identify(connection, before)
+            before.append(connection)
+            if who.carer_id in self._roster.carers and who.carer_id is not None:
+                found.setdefault(who.carer_id, []).append(Tested(at=at, in_rehearsal=True))
+        checks: dict[tuple[str, datetime], set[EventKind]] = {}
+        for event in self._of_carers:
+            if event.source is Source.JOIN_PAGE and event.kind in MEDIA and event.carer_id:
+                checks.setdefault((event.carer_id, event.occurred_at), set()).add(event.kind)
+        for (carer_id, at), kinds in checks.items():
+            if kinds == set(MEDIA):
+                found.setdefault(carer_id, []).append(Tested(at=at, in_rehearsal=False))
+        return {
+            carer_id: max(times, key=lambda t: (t.at, t.in_rehearsal))
+            for carer_id, times in sorted(found.items())
+        }
 
     def suggest(self, connection: Connection) -> tuple[Suggestion, ...]:
         """Who it might be, the best first; never a match."""

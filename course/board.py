@@ -28,6 +28,7 @@ from course.model import (
     Session,
     Source,
     Suggestion,
+    Tested,
 )
 
 SAMPLED_WITHIN = timedelta(minutes=6)  # quality reports come by the minute, some minutes late
@@ -49,7 +50,7 @@ class Seat:
 
     `calls_for` is the reason to ring them, the most pressing first in `Board.seats`; empty when
     nothing is wrong. `absence`: they told us that they would not come. `shared_with`: the carer at
-    whose device a person attested them.
+    whose device a person attested them. `tested`: camera and microphone, and when.
     """
 
     carer: Carer
@@ -65,6 +66,7 @@ class Seat:
     ticked: str | None
     notes: tuple[Message, ...]
     says_together: bool
+    tested: Tested | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ def build_board(cohort: Cohort, evidence: Evidence, session: Session, *, now: da
     register = judge.register(session)
     mine, strangers = judge.people(session)
     ticks = judge.ticks(session)
+    tested = judge.tested()
     attested = {
         a.carer_id: a.with_carer_id for a in evidence.attestations if a.week == session.week
     }
@@ -126,6 +129,7 @@ def build_board(cohort: Cohort, evidence: Evidence, session: Session, *, now: da
                     m for m in said if m.kind is MessageKind.NOTE and m.carer_id == carer.id
                 ),
                 says_together=carer.household in together,
+                tested=tested.get(carer.id),
                 now=now,
             )
         )
@@ -162,6 +166,7 @@ def _seat(
     shared_with: str | None,
     notes: tuple[Message, ...],
     says_together: bool,
+    tested: Tested | None,
     now: datetime,
 ) -> Seat:
     place, since = _place(found)
@@ -193,6 +198,7 @@ def _seat(
         ticked=ticked.value if ticked else None,
         notes=notes,
         says_together=says_together,
+        tested=tested,
     )
 
 

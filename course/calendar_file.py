@@ -5,12 +5,14 @@ The titles say nothing about the course: a family's calendar is seen by many eye
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from icalendar import Calendar, Event, vCalAddress, vText
 
-from course.model import Carer, Cohort, Session, SessionState
+from course.model import Carer, Cohort, Rehearsal, Session, SessionState
 
 METHODS = ("PUBLISH", "REQUEST", "CANCEL")
 
@@ -25,9 +27,15 @@ def is_dropped(cohort: Cohort, carer: Carer, session: Session) -> bool:
 
 
 def calendar_file(
-    cohort: Cohort, carer: Carer, *, join_url: str, method: str = "PUBLISH", sender: str = ""
+    cohort: Cohort,
+    carer: Carer,
+    *,
+    join_url: str,
+    method: str = "PUBLISH",
+    sender: str = "",
+    rehearsals: Sequence[Rehearsal] = (),
 ) -> bytes:
-    """All sessions of a cohort for one carer, as text/calendar in UTF-8.
+    """All sessions of a cohort for one carer, as text/calendar in UTF-8; rehearsals beside them.
 
     `method`: PUBLISH for a download, REQUEST or CANCEL for a mail from `sender`. SEQUENCE rises
     with each change of a session; dropping it is one more change.
@@ -37,18 +45,42 @@ def calendar_file(
     calendar.add("version", "2.0")
     calendar.add("method", method)
     zone = ZoneInfo(cohort.timezone)
-    for session in cohort.sessions:
-        dropped = is_dropped(cohort, carer, session)
+    entries = [
+        _Entry(
+            uid=f"{carer.id}-week-{session.week}@circle",
+            sequence=session.sequence,
+            dropped=is_dropped(cohort, carer, session),
+            starts_at=session.starts_at,
+            ends_at=session.ends_at,
+            summary=f"Saturday session, week {session.week} of {len(cohort.sessions)}",
+            description=f"Join here, with your camera and microphone on: {join_url}",
+        )
+        for session in cohort.sessions
+    ]
+    left = cohort.cancel_requested or carer.withdrawn_at is not None
+    entries += [
+        _Entry(
+            uid=f"{carer.id}-rehearsal-{rehearsal.id}@circle",
+            sequence=0,
+            dropped=left or rehearsal.withdrawn_at is not None,
+            starts_at=rehearsal.starts_at,
+            ends_at=rehearsal.ends_at,
+            summary="Rehearsal: try camera and microphone",
+            description=f"Try everything out; it does not count as a session: {join_url}",
+        )
+        for rehearsal in rehearsals
+    ]
+    for entry in entries:
         event = Event()
-        event.add("uid", f"{carer.id}-week-{session.week}@circle")
-        event.add("sequence", session.sequence + (1 if dropped else 0))
-        event.add("status", "CANCELLED" if dropped else "CONFIRMED")
-        event.add("dtstamp", _stamp(cohort, carer))
-        event.add("dtstart", session.starts_at.astimezone(zone))
-        event.add("dtend", session.ends_at.astimezone(zone))
-        event.add("summary", f"Saturday session, week {session.week} of {len(cohort.sessions)}")
+        event.add("uid", entry.uid)
+        event.add("sequence", entry.sequence + (1 if entry.dropped else 0))
+        event.add("status", "CANCELLED" if entry.dropped else "CONFIRMED")
+        event.add("dtstamp", _stamp(cohort, carer, rehearsals))
+        event.add("dtstart", entry.starts_at.astimezone(zone))
+        event.add("dtend", entry.ends_at.astimezone(zone))
+        event.add("summary", entry.summary)
         event.add("url", join_url)
-        event.add("description", f"Join here, with your camera and microphone on: {join_url}")
+        event.add("description", entry.description)
         event.add("class", "PRIVATE")
         if sender:
             event.add("organizer", vCalAddress(f"mailto:{sender}"))
@@ -61,7 +93,23 @@ def calendar_file(
     return bytes(calendar.to_ical())
 
 
-def _stamp(cohort: Cohort, carer: Carer) -> datetime:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """What is entered: a session or a rehearsal."""
+
+    uid: str
+    sequence: int
+    dropped: bool
+    starts_at: datetime
+    ends_at: datetime
+    summary: str
+    description: str
+
+
+def _stamp(cohort: Cohort, carer: Carer, rehearsals: Sequence[Rehearsal]) -> datetime:
     """When this was last changed: the same file for the same facts."""
-    known = (cohort.created_at, cohort.settled_at, carer.enrolled_at, carer.withdrawn_at)
+    known = (
+        *(cohort.created_at, cohort.settled_at, carer.enrolled_at, carer.withdrawn_at),
+        *(at for r in rehearsals for at in (r.offered_at, r.withdrawn_at)),
+    )
     return max(at for at in known if at is not None)

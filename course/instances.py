@@ -9,7 +9,7 @@ silent hours. An instance counts for the session whose window it overlaps most; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from course.connections import Connection, build_connections
@@ -117,23 +117,58 @@ def window_of(session: Session) -> Span:
 
 
 def instances_by_week(
-    sessions: Sequence[Session], instances: Sequence[Instance]
+    sessions: Sequence[Session], instances: Sequence[Instance], rehearsals: Sequence[Span] = ()
 ) -> tuple[dict[int, list[Instance]], list[Instance]]:
-    """The instances of each week, and those that belong to no session."""
+    """The instances of each week, and those that belong to no session.
+
+    `rehearsals`: the announced times, see `course.rehearsal`. What was held then and was over
+    before any session is none of a week's; of what went on into one only who stayed counts.
+    """
     weeks: dict[int, list[Instance]] = {session.week: [] for session in sessions}
     apart: list[Instance] = []
     held = [s for s in sessions if s.state is SessionState.SCHEDULED]
-    for instance in instances:
+    planned = [(s.starts_at, s.ends_at) for s in held]
+    for whole in instances:
+        if _is_rehearsal(whole, rehearsals, planned):
+            apart.append(whole)
+            continue
+        instance = _without_rehearsal(whole, rehearsals)
         overlaps = [
             (total(intersect([instance.span], [window_of(session)])), -session.week)
             for session in held
         ]
         best = max(overlaps, default=None)
         if best is None or not best[0]:
-            apart.append(instance)
+            apart.append(whole)
         else:
             weeks[-best[1]].append(instance)
     return weeks, apart
+
+
+def _is_rehearsal(instance: Instance, rehearsals: Sequence[Span], planned: Sequence[Span]) -> bool:
+    """Whether it was held at a rehearsal's time and was over, as far as told, before a session."""
+    someone_may_be_in = instance.ended_at is None and any(
+        c.open_from is not None for c in instance.connections
+    )
+    return (
+        bool(intersect([instance.span], rehearsals))
+        and not intersect([instance.span], planned)
+        and not someone_may_be_in
+    )
+
+
+def _without_rehearsal(instance: Instance, rehearsals: Sequence[Span]) -> Instance:
+    """Without those who came and went during a rehearsal."""
+    kept = tuple(
+        c
+        for c in instance.connections
+        if c.open_from is not None
+        or c.undated
+        or not any(begin <= c.began_at and c.last_seen_at <= end for begin, end in rehearsals)
+    )
+    return (
+        instance if len(kept) == len(instance.connections) else replace(instance, connections=kept)
+    )
 
 
 def all_recorded(instances: Sequence[Instance]) -> bool:

@@ -363,6 +363,29 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """A time offered for trying the meeting out; whoever is seen then is tested, never attended.
+
+    `withdrawn_at`: it was taken back before it began.
+    """
+
+    id: str
+    starts_at: datetime
+    ends_at: datetime
+    offered_by: str
+    offered_at: datetime
+    withdrawn_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """When a carer last showed that their devices work: by the page's check, or in a rehearsal."""
+
+    at: datetime
+    in_rehearsal: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterEntry:
     """What is stored about one session's register: whether and when the platform's record came.
 
@@ -390,6 +413,7 @@ class Evidence:
     registers: tuple[RegisterEntry, ...] = ()
     attestations: tuple[Attestation, ...] = ()
     messages: tuple[Message, ...] = ()
+    rehearsals: tuple[Rehearsal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ def narrowed(
         registers=tuple(_alone(register, ids, hide) for register in report.registers),
         carers={carer: s for carer, s in report.carers.items() if carer in ids},
         households={h: s for h, s in report.households.items() if h in staying},
+        tested={carer: t for carer, t in report.tested.items() if carer in ids},
     ), hide
 
 

@@ -19,6 +19,7 @@ from course.model import (
     ParticipantEvent,
     SessionRegister,
     Source,
+    Tested,
 )
 
 _TOLD_BY = {
@@ -41,6 +42,7 @@ class AttendanceReport:
     registers: tuple[SessionRegister, ...]
     carers: dict[str, Standing]
     households: dict[str, Standing]
+    tested: dict[str, Tested]
 
 
 def build_report(cohort: Cohort, evidence: Evidence, *, now: datetime) -> AttendanceReport:
@@ -54,6 +56,7 @@ def build_report(cohort: Cohort, evidence: Evidence, *, now: datetime) -> Attend
         registers=registers,
         carers=carers,
         households=household_standings(cohort, registers, carers),
+        tested=judge.tested(),
     )
 
 
@@ -100,6 +103,7 @@ def report_json(report: AttendanceReport) -> dict[str, Any]:
                 "household": carer.household,
                 "all_sessions": report.carers[carer.id].all_sessions.value,
                 "missed_weeks": list(report.carers[carer.id].missed_weeks),
+                "tested": tested_json(report.tested.get(carer.id), zone),
                 "weeks": [_week_json(r.weeks[carer.id], zone) for r in report.registers],
             }
             for carer in roster(cohort)
@@ -125,6 +129,16 @@ def report_json(report: AttendanceReport) -> dict[str, Any]:
             for register in report.registers
             for seen in register.unmatched
         ],
+    }
+
+
+def tested_json(tested: Tested | None, zone: ZoneInfo) -> dict[str, str] | None:
+    """When and how a carer tested camera and microphone; None: never."""
+    if tested is None:
+        return None
+    return {
+        "at": tested.at.astimezone(zone).isoformat(),
+        "by": "rehearsal" if tested.in_rehearsal else "check",
     }
 
 

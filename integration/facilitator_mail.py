@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from course.board import Board, Place, build_board
-from course.model import Cohort, EventKind, Evidence, Session, Source
+from course.model import Cohort, Evidence, Session
+from course.rehearsal import coming_rehearsal
 from course.store import access, cohorts, evidence, mail, registers, watches
 from course.store.database import Connection, Database
 from integration.mailing import Post
@@ -102,11 +103,6 @@ class FacilitatorMail:
         found: Evidence,
     ) -> str:
         zone = ZoneInfo(cohort.timezone)
-        tested = {
-            e.carer_id
-            for e in found.events
-            if e.source is Source.JOIN_PAGE and e.kind is EventKind.CAMERA
-        }
         invited = {m.carer_id for m in mail.read_mail(connection, cohort.id) if m.sent_at}
         expected = [seat for seat in board.seats if seat.absence is None]
         lines = [
@@ -117,9 +113,10 @@ class FacilitatorMail:
             *_named(
                 "Told us that they cannot come", [s.carer.name for s in board.seats if s.absence]
             ),
+            *_rehearsal(found, now=board.as_of, zone=zone),
             *_named(
-                "Never tested camera and microphone on their page",
-                [s.carer.name for s in expected if s.carer.id not in tested],
+                "Never tested camera and microphone, neither on their page nor in a rehearsal",
+                [s.carer.name for s in expected if s.tested is None],
             ),
             *_named(
                 "Were never sent their link by mail",
@@ -187,6 +184,18 @@ def _missing(cohort: Cohort, board: Board) -> str:
         *_named("Nobody knows who this is", [s.display_name or "no name" for s in board.strangers]),
     ]
     return f"At {board.as_of.astimezone(zone):%H:%M}:\n" + "\n".join(lines) if lines else ""
+
+
+def _rehearsal(found: Evidence, *, now: datetime, zone: ZoneInfo) -> list[str]:
+    """The rehearsal that is on or still to come."""
+    offered = coming_rehearsal(found.rehearsals, now)
+    if offered is None:
+        return []
+    begins, ends = offered.starts_at.astimezone(zone), offered.ends_at.astimezone(zone)
+    return [
+        f"Rehearsal: {begins:%A %-d %B, %H:%M} to {ends:%H:%M}; open the meeting of the session "
+        "then. Whoever is seen counts as tested, not as attended."
+    ]
 
 
 def _named(what: str, names: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import smtplib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from course.calendar_file import calendar_file, is_dropped
-from course.model import Carer, Cohort, CohortState
-from course.store import cohorts, mail
+from course.model import Carer, Cohort, CohortState, Rehearsal
+from course.store import cohorts, mail, rehearsals
 from course.store.cohorts import Enrolment
 from course.store.database import Database
 from course.store.mail import StoredMail
@@ -157,12 +157,13 @@ class Mailing:
                 for e in cohorts.read_enrolments(connection, cohort_id)
                 if e.carer.id == waiting.carer_id
             )
+            offered = rehearsals.read_rehearsals(connection, cohort_id)
         if cohort is None or waiting.sent_at is not None:
             return
         if waiting.timetable != timetable_of(cohort, enrolment.carer):
             self.note_refusal(mail_id, mail.OVERTAKEN)
             return
-        self._post.send(self._message(cohort, enrolment, waiting))
+        self._post.send(self._message(cohort, enrolment, waiting, offered))
         with self._database.write() as connection:
             mail.note_mail(connection, mail_id, sent_at=self._clock(), problem=None)
         log.info("mail_sent", cohort=cohort_id, kind=waiting.kind)
@@ -172,7 +173,13 @@ class Mailing:
         with self._database.write() as connection:
             mail.note_mail(connection, mail_id, sent_at=None, problem=problem)
 
-    def _message(self, cohort: Cohort, enrolment: Enrolment, waiting: StoredMail) -> EmailMessage:
+    def _message(
+        self,
+        cohort: Cohort,
+        enrolment: Enrolment,
+        waiting: StoredMail,
+        offered: Sequence[Rehearsal],
+    ) -> EmailMessage:
         carer = enrolment.carer
         join_url = f"{self._public_url}/join/{enrolment.join_token}"
         message = EmailMessage(policy=SMTP)
@@ -185,7 +192,14 @@ class Mailing:
         message.set_content(_text(cohort, carer, join_url, waiting.kind))
         method = "CANCEL" if waiting.kind == CANCELLATION else "REQUEST"
         message.add_attachment(
-            calendar_file(cohort, carer, join_url=join_url, method=method, sender=self._sender),
+            calendar_file(
+                cohort,
+                carer,
+                join_url=join_url,
+                method=method,
+                sender=self._sender,
+                rehearsals=offered,
+            ),
             maintype="text",
             subtype="calendar",
             filename="sessions.ics",

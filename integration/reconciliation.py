@@ -24,6 +24,7 @@ from course.model import (
     Session,
     SessionState,
 )
+from course.rehearsal import rehearsal_spans
 from course.reports import build_report, verdicts_json
 from course.store import access, cohorts, evidence, registers, revisions
 from course.store import series as series_store
@@ -217,8 +218,12 @@ class Reconciliation:
         undated = any(e.kind is EventKind.STAY and e.until_at is None for e in record.events)
         if undated and self._clock() < session.ends_at + TIMES_COME_WITHIN:
             return False
-        events = evidence.read_evidence(connection, cohort).events
-        weeks, _ = instances_by_week(cohort.sessions, find_instances(events))
+        found = evidence.read_evidence(connection, cohort)
+        weeks, _ = instances_by_week(
+            cohort.sessions,
+            find_instances(found.events),
+            rehearsal_spans(found.rehearsals, cohort.sessions),
+        )
         return record.complete and all_recorded(weeks[session.week])
 
     def _close(self, cohort: Cohort, session: Session, reading: _Reading, *, actor: str) -> None:

@@ -23,6 +23,7 @@ from web.opening import CohortOffice, Opening
 from web.operations import Operations
 from web.quotas import Quotas
 from web.registers import add_registers
+from web.rehearsals import add_rehearsals
 from web.report_view import ReportView
 from web.statements import add_statements
 from web.ticks import add_ticks
@@ -66,6 +67,7 @@ def create_api(
     add_cohorts(api, opening=opening, view=view)
     add_families(api)
     add_changes(api, office=office, view=view)
+    add_rehearsals(api)
     add_timetable(api, default_timezone=default_timezone)
     reports = ReportView(database, clock)
     add_downloads(api, reports)

@@ -11,6 +11,7 @@ from flask import Response, jsonify, request
 
 from course.board import Board, Place, build_board
 from course.model import Cohort, MessageKind, Session
+from course.reports import tested_json
 from course.store import evidence, statements
 from course.store.database import Connection, Database
 from web.access import Caller
@@ -131,6 +132,7 @@ def board_json(cohort: Cohort, board: Board) -> dict[str, Any]:
                 "absence": seat.absence.text if seat.absence else None,
                 "shared_with": seat.shared_with,
                 "says_together": seat.says_together,
+                "tested": tested_json(seat.tested, zone),
                 "notes": [
                     {"text": m.text, "by": m.settled_by, "at": local(m.sent_at)} for m in seat.notes
                 ],

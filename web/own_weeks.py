@@ -83,7 +83,7 @@ class OwnWeeks:
                 OwnWeek(
                     week=session.week,
                     day=session.starts_at.astimezone(zone),
-                    says=_in_words(own, carer, session, closed=closed, over=over),
+                    says=_in_words(own, carer, session, closed=closed, now=now),
                     may_announce=not over,
                     may_contest=closed and own.verdict is not Verdict.PENDING,
                     said={m.kind: m.text for m in own.messages if m.kind in OWN},
@@ -158,11 +158,15 @@ class OwnWeeks:
                 evidence.save_events(connection, events)
 
 
-def _in_words(own: CarerWeek, carer: Carer, session: Session, *, closed: bool, over: bool) -> str:
+def _in_words(
+    own: CarerWeek, carer: Carer, session: Session, *, closed: bool, now: datetime
+) -> str:
     if carer.enrolled_at >= session.ends_at:
         return "before you joined the course"
     if not closed:
-        return "being counted" if over else IN_WORDS[Verdict.PENDING]
+        if now < session.starts_at:
+            return IN_WORDS[Verdict.PENDING]
+        return "on now" if now < session.ends_at else "being counted; please look again later"
     if own.correction is not None and own.correction.kind in EXCEPTED:
         return EXCEPTED[own.correction.kind]
     return IN_WORDS[own.verdict]

@@ -5,7 +5,7 @@ They show what the API gives, and their forms call it: whatever a page does, the
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,8 +14,9 @@ from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from course.model import Carer, Cohort, Session, SessionState
+from course.rehearsal import coming_rehearsal
 from course.reports import explain
-from course.store import access, cohorts, evidence
+from course.store import access, cohorts, evidence, rehearsals
 from web.access import Caller
 from web.attention import attention_items
 from web.board import BoardView, board_json
@@ -24,10 +25,12 @@ from web.opening import Opening
 from web.opening_pages import add_opening
 from web.page import Pages
 from web.progress import progress_of
+from web.rehearsals import rehearsal_json
 from web.report_view import ReportView
 from web.timeline import draw
 
 LISTED = 100
+EVENING = 18
 _ALL, _STAFF = ("admin", "facilitator", "viewer"), ("admin", "facilitator")
 
 
@@ -64,7 +67,9 @@ def create_pages(pages: Pages) -> Blueprint:
         with pages.database.read() as connection:
             enrolments = cohorts.read_enrolments(connection, cohort_id)
             steps = progress_of(connection, cohort, enrolments, sends_mail=pages.sends_mail)
+            offered = rehearsals.read_rehearsals(connection, cohort_id)
         now = pages.clock()
+        rehearsal = coming_rehearsal(offered, now)
         return pages.answer(
             "cohort.html",
             caller=caller,
@@ -77,6 +82,9 @@ def create_pages(pages: Pages) -> Blueprint:
             summary=_summary(cohort, pages),
             sends_mail=pages.sends_mail,
             facilitators=[f.email for f in cohort.facilitators],
+            rehearsal=rehearsal_json(cohort, rehearsal),
+            rehearsal_is_on=rehearsal is not None and rehearsal.starts_at <= now,
+            rehearsal_times=_evenings_before(cohort, now),
         )
 
     @page("/cohorts/<cohort_id>/sessions/<int:week>", _STAFF)
@@ -153,6 +161,19 @@ def _next(cohort: Cohort, now: datetime) -> Session | None:
     """The session being held, or the next one."""
     coming = (s for s in cohort.sessions if s.ends_at > now and s.state is SessionState.SCHEDULED)
     return min(coming, key=lambda s: s.starts_at, default=None)
+
+
+def _evenings_before(cohort: Cohort, now: datetime) -> list[datetime]:
+    """Six o'clock on the evening before each coming session: when a rehearsal may be offered."""
+    if cohort.cancel_requested:
+        return []
+    zone = ZoneInfo(cohort.timezone)
+    eves = [
+        s.starts_at.astimezone(zone).replace(hour=EVENING, minute=0) - timedelta(days=1)
+        for s in cohort.sessions
+        if s.state is SessionState.SCHEDULED
+    ]
+    return [eve for eve in sorted(eves) if eve > now]
 
 
 def _carers(cohort: Cohort | None) -> tuple[Carer, ...]:

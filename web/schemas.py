@@ -120,6 +120,19 @@ class SessionChange(Strict):
     minutes: int | None = None
 
 
+class RehearsalIn(Strict):
+    """When carers may try the meeting out, before it matters."""
+
+    starts_at: AwareDatetime
+    minutes: Annotated[int, Field(ge=5, le=180)] = 30
+
+
+class RehearsalOut(BaseModel):
+    """The rehearsal that is offered; null: none."""
+
+    rehearsal: dict[str, str] | None
+
+
 class TransferIn(Strict):
     """Which household goes to which cohort."""
 
@@ -362,14 +375,22 @@ class WeekOut(BaseModel):
     correction: CorrectionKind | None
 
 
+class TestedOut(BaseModel):
+    """When a carer last tested camera and microphone: by the page's check or in a rehearsal."""
+
+    at: str
+    by: Literal["check", "rehearsal"]
+
+
 class CarerReportOut(BaseModel):
-    """One carer in the report."""
+    """One carer in the report. `tested` null: never tested camera and microphone."""
 
     id: str
     name: str
     household: str
     all_sessions: str
     missed_weeks: list[int]
+    tested: TestedOut | None
     weeks: list[WeekOut]
     transferred_from: dict[str, Any] | None = None
 

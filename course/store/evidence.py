@@ -29,7 +29,7 @@ from course.model import (
     Session,
     Source,
 )
-from course.store import statements, tables
+from course.store import rehearsals, statements, tables
 from course.store.journal import journal
 from course.store.registers import read_registers
 
@@ -93,6 +93,7 @@ def read_evidence(connection: Connection, cohort: Cohort) -> Evidence:
         registers=tuple(read_registers(connection, cohort.id)),
         attestations=statements.current_attestations(connection, cohort.id),
         messages=statements.read_messages(connection, cohort.id),
+        rehearsals=rehearsals.read_rehearsals(connection, cohort.id),
     )
 
 

@@ -328,6 +328,26 @@ message = Table(
     Column("settled_by", Text),
 )
 
+rehearsal = Table(
+    "rehearsal",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+    Column("offered_by", Text, nullable=False),
+    Column("offered_at", UtcDateTime, nullable=False),
+    Column("withdrawn_at", UtcDateTime),
+)
+
+notice_shown = Table(
+    "notice_shown",
+    metadata,
+    Column("carer_id", ForeignKey("carer.id"), primary_key=True),
+    Column("version", String(16), primary_key=True),
+    Column("first_shown_at", UtcDateTime, nullable=False),
+)
+
 rule_change = Table(
     "rule_change",
     metadata,

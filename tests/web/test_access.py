@@ -40,6 +40,9 @@ ROUTES = [
     ("DELETE", "/cohorts/cohort-1/carers/carer-1", {"admin", "facilitator"}),
     ("POST", "/cohorts/cohort-1/transfer", {"admin", "facilitator"}),
     ("POST", "/cohorts/cohort-1/repair", {"admin", "facilitator"}),
+    ("GET", "/cohorts/cohort-1/rehearsal", {"admin", "facilitator", "viewer"}),
+    ("POST", "/cohorts/cohort-1/rehearsal", {"admin", "facilitator"}),
+    ("DELETE", "/cohorts/cohort-1/rehearsal", {"admin", "facilitator"}),
     ("GET", "/timetable", {"admin", "facilitator"}),
     ("POST", "/families", {"admin", "facilitator"}),
 ]
@@ -51,6 +54,7 @@ BODIES = {
     "shared-devices": {"with": "carer-2", "reason": "seen together"},
     "ticks": {"camera": "on"},
     "notes": {"text": "rang, left a message"},
+    "rehearsal": {"starts_at": "2027-01-08T18:00:00+00:00"},
     "rule": {"presence": 0.5, "reason": "agreed"},
     "households": {
         "reference": "H9",

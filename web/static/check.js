@@ -3,25 +3,39 @@
 "use strict";
 const check = document.querySelector(".check");
 const HELP = {
-  NotAllowedError: "Your browser refused: press the sign beside the address, allow camera and microphone, and check again.",
+  NotAllowedError: "Your browser or device refused. What to do is below; then check again.",
   NotFoundError: "No device was found: is it plugged in? A telephone or a tablet has both.",
   NotReadableError: "Another program is using it: close it, and check again.",
 };
+const FOUND = { NotAllowedError: "refused", NotReadableError: "in use" };
 
 if (check) {
   check.hidden = false;
-  const button = check.querySelector("button");
+  const button = check.querySelector(".start");
   const status = check.querySelector("[role=status]");
+  const theirs = document.querySelector(`[data-browser=${browser(navigator.userAgent)}]`);
+  theirs.classList.add("mine");
+  theirs.parentElement.prepend(theirs);
+  check.querySelector(".stop").addEventListener("click", () => switchOff(button, status));
   if (!navigator.mediaDevices) {
     button.disabled = true;
     status.textContent = "This browser cannot check. You can join all the same.";
   } else button.addEventListener("click", () => run(button, status));
 }
 
+// The order matters: nearly every browser also calls itself Safari, and many Chrome.
+function browser(agent) {
+  if (/iPhone|iPad|iPod/.test(agent) || (/Macintosh/.test(agent) && navigator.maxTouchPoints > 1)) return "ios";
+  if (/Firefox/.test(agent)) return "firefox";
+  if (/Android/.test(agent)) return "android";
+  return /Safari/.test(agent) && !/Chrome|Chromium|Edg/.test(agent) ? "safari" : "chrome";
+}
+
 const streams = {};
 
 async function open(kind, deviceId) {
   streams[kind]?.getTracks().forEach((track) => track.stop());
+  delete streams[kind];
   const wanted = deviceId ? { deviceId: { exact: deviceId } } : true;
   streams[kind] = await navigator.mediaDevices.getUserMedia({ [kind]: wanted });
   const live = streams[kind].getTracks().some((track) => track.readyState === "live");
@@ -38,8 +52,15 @@ async function picture(stream) {
 }
 
 let meter;
+function hush() {
+  if (!meter) return;
+  clearInterval(meter.timer);
+  meter.context.close();
+  meter = undefined;
+}
+
 function level(stream) {
-  if (meter) { clearInterval(meter.timer); meter.context.close(); }
+  hush();
   const context = new AudioContext();
   const analyser = context.createAnalyser();
   context.createMediaStreamSource(stream).connect(analyser);
@@ -51,6 +72,19 @@ function level(stream) {
     check.querySelector("meter").value = Math.min(1, loud * 4);
   }, 100);
   meter = { context, timer };
+}
+
+// Some programs cannot open a camera that a browser holds.
+function switchOff(button, status) {
+  hush();
+  for (const kind of Object.keys(streams)) {
+    streams[kind].getTracks().forEach((track) => track.stop());
+    delete streams[kind];
+  }
+  check.querySelector("video").srcObject = null;
+  for (const part of check.querySelectorAll("video, label:has(select), .level, .stop")) part.hidden = true;
+  status.textContent = "Camera and microphone are off again.";
+  button.focus();
 }
 
 async function choices() {
@@ -70,17 +104,20 @@ async function run(button, status) {
   button.disabled = true;
   status.textContent = "Your browser may ask whether it may use them. Please allow it.";
   const works = { camera: false, microphone: false };
-  const refusals = new Set();
+  const refusals = {};
   for (const [kind, name] of [["video", "camera"], ["audio", "microphone"]]) {
     try {
       works[name] = await open(kind);
     } catch (error) {
-      refusals.add(error.name);
+      refusals[name] = error.name;
     }
   }
   await choices();
-  const said = Object.entries(works).map(([name, it]) => `${name}: ${it ? "works" : "not found"}`).join(", ");
-  const help = [...refusals].map((name) => HELP[name] || "Your browser could not open it; another browser may.");
+  const said = Object.entries(works).map(([name, it]) => `${name}: ${it ? "works" : FOUND[refusals[name]] || "not found"}`).join(", ");
+  const names = new Set(Object.values(refusals));
+  const help = [...names].map((name) => HELP[name] || "Your browser could not open it; another browser may.");
+  document.querySelector(".help").open = names.has("NotAllowedError");
+  check.querySelector(".stop").hidden = !Object.keys(streams).length;
   status.textContent = [`${said[0].toUpperCase()}${said.slice(1)}.`, ...help].join(" ");
   button.disabled = false;
   button.textContent = "Check again";
