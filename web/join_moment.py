@@ -50,6 +50,7 @@ class Moment:
     session: Session | None
     when: When | None
     lingering: Session | None
+    has_begun: bool
     free: tuple[date, ...]
     rehearsal: When | None
     rehearsal_open: bool
@@ -67,6 +68,7 @@ def moment_of(cohort: Cohort, rehearsals: Sequence[Rehearsal], *, now: datetime)
         session=session,
         when=_when(cohort, session.starts_at, session.ends_at, now) if session else None,
         lingering=lingering if session is None or now < session.starts_at - EARLY else None,
+        has_begun=last is not None,
         free=_free(cohort, last, session, now),
         rehearsal=_when(cohort, offered.starts_at, offered.ends_at, now) if offered else None,
         rehearsal_open=offered is not None and now >= offered.starts_at - EARLY,
@@ -80,10 +82,9 @@ def _next(cohort: Cohort, now: datetime) -> Session | None:
 
 
 def _phase(cohort: Cohort, session: Session | None, now: datetime) -> Phase:
-    if cohort.cancel_requested and (session is None or now < session.starts_at):
-        return Phase.CANCELLED
     if session is None:
-        return Phase.OVER
+        dropped = any(s.state is SessionState.CANCELLED for s in cohort.sessions)
+        return Phase.CANCELLED if dropped else Phase.OVER
     if now >= session.starts_at:
         return Phase.RUNNING
     return Phase.SOON if now >= session.starts_at - EARLY else Phase.EARLY

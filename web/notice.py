@@ -50,6 +50,7 @@ class Notice:
         name, company = PROVIDERS[self.platform]
         return {
             "practice": self.practice.name or "your practice",
+            "responsible": self.practice.name or "The practice that invited you to this course",
             "contact": self.practice.contact,
             "basis": self.practice.basis or BASIS,
             "notification_days": self.practice.notification_days,

@@ -21,6 +21,8 @@ def until(at: datetime, *, now: datetime, zone: ZoneInfo) -> str:
         return f"today, in {_hours(left)}"
     if days == 1:
         return "tomorrow"
+    if days == 7:
+        return "in a week"
     if days >= 14 and days % 7 == 0:
         return f"in {days // 7} weeks"
     return f"in {days} days"

@@ -73,6 +73,23 @@ def test_the_evening_before_they_hear_who_comes_and_who_never_tested(room: Room)
     assert "wedding" not in text  # why, they read where they are signed in
 
 
+def test_the_evening_before_they_hear_of_the_rehearsal_and_whom_it_tested(room: Room) -> None:
+    box = Letterbox()
+    room.clock.now = at(EVE - 24 * 60)
+    wanted = {"starts_at": at(EVE - 60).isoformat(), "minutes": 90}
+    room.call("POST", "/rehearsal", 201, json=wanted)
+    room.open_page(MAYA, EVE - 50)
+    room.clock.now = at(EVE)
+    room.started(EVE - 60)
+    room.stay(MAYA, EVE - 49, EVE - 30)
+    assert letters(room, box).send_due() == 1
+    text = box.got[0].get_content()
+    assert "Rehearsal: Friday 15 January, 17:00 to 18:30" in text
+    never = next(line for line in text.splitlines() if line.startswith("Never tested"))
+    assert "Tom Becker" in never
+    assert MAYA not in never
+
+
 def test_ten_minutes_after_the_start_they_hear_who_is_missing(room: Room) -> None:
     box = Letterbox()
     mail = letters(room, box)
