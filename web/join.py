@@ -31,8 +31,8 @@ from course.store import cohorts, evidence, notices, rehearsals
 from course.store.cohorts import Enrolment
 from course.store.database import Database
 from web.access import open_door
-from web.limits import RateLimit, client_address
 from web.join_moment import Moment, Phase, moment_of
+from web.limits import RateLimit, client_address
 from web.notice import Notice, Practice
 from web.own_weeks import OwnWeeks
 
