@@ -34,6 +34,7 @@ OPEN = {
     ("POST", "/join/<token>/weeks/<int:week>/<any(absence, contest):kind>"),
     ("POST", "/join/<token>/devices"),
     ("GET", "/join/<token>/calendar.ics"),
+    ("GET", "/join/<token>/privacy"),
 }
 ROLES = ("admin", "facilitator", "viewer")
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
