@@ -303,6 +303,11 @@ class Cohort:
         """The session of that week, or None."""
         return next((s for s in self.sessions if s.week == week), None)
 
+    def next_session(self, now: datetime) -> Session | None:
+        """The session being held, or the next one; None when all are over."""
+        coming = (s for s in self.sessions if s.ends_at > now and s.state is SessionState.SCHEDULED)
+        return min(coming, key=lambda s: s.starts_at, default=None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:

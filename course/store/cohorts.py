@@ -159,6 +159,15 @@ def _cohort(connection: Connection, row: RowMapping) -> Cohort:
     )
 
 
+def read_names(connection: Connection) -> dict[str, str]:
+    """The name of each cohort by its id, the newest first."""
+    table = tables.cohort
+    rows = connection.execute(
+        select(table.c.id, table.c.name).order_by(table.c.created_at.desc(), table.c.id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def page_of_cohorts(
     connection: Connection,
     *,

@@ -16,6 +16,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy import Connection as Connection
 from sqlalchemy import Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,6 +29,7 @@ from course.store.cipher import Cipher, parse_key, secret_from_file
 __all__ = [
     "STORAGE_TROUBLE",
     "Database",
+    "NewerDatabase",
     "Transaction",
     "insert_new",
     "make_url",
@@ -39,6 +42,10 @@ Transaction = Connection  # what the named queries take, for those who do not kn
 CHECKPOINT = 16_000  # pages; the usual 1,000 are a handful of commits when a country joins
 CACHE = 32_768  # KiB for a connection
 BUSY = 2_000  # ms to wait for another writer; a webhook must be answered within 3 s
+
+
+class NewerDatabase(ValueError):
+    """The tables are of a release that this one does not know."""
 
 
 class Busy(OperationalError):
@@ -102,7 +109,18 @@ class Database:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(7261443)"))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as e:
+                raise NewerDatabase(
+                    f"This release does not know what the database is ({e}). "
+                    "Install the release that made it, or a newer one."
+                ) from e
+
+    def version(self) -> str | None:
+        """Which version the tables are; None before the first migration."""
+        with self.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
 
     def close(self) -> None:
         """Give every connection back."""
