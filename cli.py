@@ -7,33 +7,45 @@ not wait seconds for libraries that it does not use.
 from __future__ import annotations
 
 import gc
-import json
 import os
 import sys
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from io import TextIOWrapper
 
 import click
 
-from cli_common import now, open_database, read_settings
+from cli_cohort import cohort
+from cli_common import (
+    Circle,
+    json_option,
+    json_text,
+    now,
+    open_database,
+    paint,
+    read_settings,
+    width,
+)
+from cli_completion import completion
+from cli_demo import demo
+from cli_live import attention, board
 from cli_report import report
 from cli_signin import first_link, signin
-from cli_zoom import calibrate, media_streams
-from settings import Settings, SettingsError
+from cli_token import passing_token, token
+from cli_zoom import calibrate, media_streams, reconnect
+from settings import Settings, SettingsError, wants_no_colour
 
-if TYPE_CHECKING:
-    from course.store.database import Database
-
-TOKEN_LIFE = timedelta(days=365)
 STAND_INS_TOKEN_LIFE = timedelta(hours=12)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Circle, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="circle")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Opens a course's sessions on Zoom or Teams, hears who came, keeps the register."""
+    if wants_no_colour():
+        context.color = False
+    if isinstance(sys.stdout, TextIOWrapper):  # an old terminal gets ? where it lacks a sign
+        sys.stdout.reconfigure(errors="replace")
 
 
 @main.command()
@@ -63,8 +75,8 @@ def _serve_beside_stand_ins(settings: Settings, *, host: str, port: int) -> None
     service = f"http://{host}:{port}"
     database = open_database(settings)
     with (
-        _passing_token(database, name="the stand-ins", life=STAND_INS_TOKEN_LIFE) as token,
-        beside_stand_ins(settings.data_dir, service=service, token=token()) as (found, where),
+        passing_token(database, name="the stand-ins", life=STAND_INS_TOKEN_LIFE) as made,
+        beside_stand_ins(settings.data_dir, service=service, token=made) as (found, where),
     ):
         notice = (
             f"No platform is configured: local stand-ins for both are at {where}. "
@@ -138,259 +150,60 @@ def sandbox(host: str, port: int, service: str, *, token_on_stdin: bool) -> None
     serve_sandbox(config, host=host, port=port, desk=desk, lifeline=sys.stdin)
 
 
-@main.command()
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("demo-output"),
-    show_default=True,
-    help="Folder for the reports.",
-)
-def demo(output: Path) -> None:
-    """Open, play and report one course on each platform, with stand-ins, on this machine."""
-    import demo as demonstration
-    from sandbox.player import DemoFailed
-
-    total, done, interactive = 0, 0, sys.stderr.isatty()
-
-    def steps(number: int) -> None:
-        nonlocal total
-        total = number
-
-    def progress(name: str) -> None:
-        nonlocal done
-        done += 1
-        if interactive:
-            filled = "#" * (30 * done // total)
-            click.echo(f"\r\033[K[{filled:<30}] {name}", nl=False, err=True)
-        else:
-            click.echo(f"[{done:>2}/{total}] {name}", err=True)
-
-    def say(line: str) -> None:
-        if interactive:
-            click.echo("\r\033[K", nl=False, err=True)
-        click.echo(line)
-
-    try:
-        demonstration.run(output=output, say=say, progress=progress, steps=steps)
-    except DemoFailed as e:
-        say("")
-        raise click.ClickException(str(e)) from e
-
-
-@main.group()
-def cohort() -> None:
-    """Open and list cohorts."""
-
-
-@cohort.command("create")
-@click.argument("file", type=click.File("r", encoding="utf-8"))
-@click.option("--url", help="Address of the running service  [default: PUBLIC_URL]")
-@click.option("--json", "as_json", is_flag=True, help="Print the service's answer as JSON.")
-def cohort_create(file: Any, url: str | None, *, as_json: bool) -> None:
-    """Open the cohort described in FILE (JSON, - for standard input) through the service."""
-    import requests
-
-    from web.tables import schedule_table
-
-    settings = read_settings()
-    try:
-        body = json.load(file)
-    except ValueError as e:
-        raise click.ClickException(f"{file.name} is not JSON: {e}") from e
-    with _passing_token(
-        open_database(settings), name="circle command", life=timedelta(minutes=5)
-    ) as token:
-        try:
-            answer = requests.post(
-                f"{url or settings.public_url}/api/v1/cohorts",
-                json=body,
-                headers={"Authorization": f"Bearer {token()}"},
-                timeout=60,
-            )
-        except requests.RequestException as e:
-            raise click.ClickException(
-                f"No service answers at {url or settings.public_url}. Start it: circle serve"
-            ) from e
-    told = answer.json()
-    if not answer.ok:
-        lines = [told.get("title", "Refused"), told.get("detail", "")]
-        lines += [f"{fault['field']}: {fault['message']}" for fault in told.get("errors", [])]
-        raise click.ClickException("\n  ".join(line for line in lines if line))
-    click.echo(
-        json.dumps(told, indent=2)
-        if as_json
-        else f"{told['id']}\n{schedule_table(told, timezone=settings.timezone)}"
-    )
-
-
-class _passing_token:  # noqa: N801  a context manager, read like a function
-    """An admin token that is revoked afterwards, and dies by itself should that not happen."""
-
-    def __init__(self, database: Database, *, name: str, life: timedelta) -> None:
-        self._database = database
-        self._name = name
-        self._life = life
-        self._id = ""
-
-    def __enter__(self) -> Callable[[], str]:
-        def make() -> str:
-            self._id, token = _new_token(
-                self._database,
-                role="admin",
-                name=self._name,
-                cohorts=(),
-                life=self._life,
-            )
-            return token
-
-        return make
-
-    def __exit__(self, *_: object) -> None:
-        from course.store.access import revoke_token
-
-        with self._database.write() as connection:
-            revoke_token(connection, self._id, now=now())
-
-
-@cohort.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def cohort_list(*, as_json: bool) -> None:
-    """List the cohorts, the newest first."""
-    from course.store.cohorts import page_of_cohorts
-
-    with open_database(read_settings()).read() as connection:
-        found, _ = page_of_cohorts(connection, limit=1000, offset=0)
-    rows = [
-        {
-            "id": c.id,
-            "name": c.name,
-            "platform": c.platform.value,
-            "state": c.state.value,
-            "first_session": c.sessions[0].starts_at.date().isoformat(),
-            "problem": c.problem,
-        }
-        for c in found
-    ]
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        click.echo(
-            f"{row['id']}  {row['first_session']}  {row['platform']:<5}  {row['state']:<15}  "
-            f"{row['name']}"
-        )
-    if not rows:
-        click.echo("No cohort has been opened yet.")
-
-
-@main.group()
-def token() -> None:
-    """Make and end access tokens."""
-
-
-@token.command("create")
-@click.option(
-    "--role",
-    type=click.Choice(["admin", "facilitator", "viewer"]),
-    required=True,
-    help="What the holder may do.",
-)
-@click.option("--name", required=True, help="Whose token it is; shown in the audit trail.")
-@click.option("--cohort", "cohorts", multiple=True, help="A cohort given to the holder; repeat it.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def token_create(role: str, name: str, cohorts: tuple[str, ...], *, as_json: bool) -> None:
-    """Make a token for the API. It is printed once and kept nowhere."""
-    token_id, made = _new_token(
-        open_database(read_settings()), role=role, name=name, cohorts=cohorts, life=TOKEN_LIFE
-    )
-    click.echo(json.dumps({"id": token_id, "token": made}) if as_json else made)
-
-
-def _new_token(
-    database: Database, *, role: str, name: str, cohorts: tuple[str, ...], life: timedelta
-) -> tuple[str, str]:
-    import secrets
-
-    from course.store.access import add_audit, insert_token
-
-    token_id, made, at = secrets.token_hex(8), secrets.token_urlsafe(32), now()
-    with database.write() as connection:
-        insert_token(
-            connection,
-            token_id=token_id,
-            token=made,
-            name=name,
-            role=role,
-            cohort_ids=cohorts,
-            now=at,
-            expires_at=at + life,
-        )
-        add_audit(connection, actor="operator", action="token.create", subject=token_id, now=at)
-    return token_id, made
-
-
-@token.command("revoke")
-@click.argument("token_id", metavar="ID")
-def token_revoke(token_id: str) -> None:
-    """End a token at once."""
-    from course.store.access import revoke_token
-
-    with open_database(read_settings()).write() as connection:
-        if not revoke_token(connection, token_id, now=now()):
-            raise click.ClickException(f"There is no live token {token_id}.")
-    click.echo("The token is no longer valid.")
-
-
 @main.group()
 def db() -> None:
     """Look after the database."""
 
 
 @db.command("upgrade")
-def db_upgrade() -> None:
+@json_option
+def db_upgrade(*, as_json: bool) -> None:
     """Bring the tables up to date (the service does it at its start as well)."""
-    open_database(read_settings())
-    click.echo("The database is up to date.")
-
-
-main.add_command(calibrate)
-main.add_command(signin)
-main.add_command(report)
-main.add_command(media_streams)
-
-
-@main.command()
-@click.argument("platform", type=click.Choice(["zoom"]))
-def reconnect(platform: str) -> None:
-    """Say that our app is in the account again, after the platform said it was taken out."""
-    from course.model import Platform
-    from course.store.notifications import settle_flags
-
-    database = open_database(read_settings())
-    with database.write() as connection:
-        settled = settle_flags(connection, Platform(platform))
-    click.echo(
-        f"{platform} is asked again from now on."
-        if settled
-        else f"{platform} has not said that our app was taken out; nothing to do."
-    )
+    database = open_database(read_settings(), migrate=False)
+    before = database.version()
+    database.migrate()
+    version = database.version()
+    if as_json:
+        click.echo(json_text({"before": before, "version": version}))
+    elif before == version:
+        click.echo(f"The database is up to date: version {version}.")
+    else:
+        click.echo(f"The database was {before or 'empty'} and is now version {version}.")
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def doctor(*, as_json: bool) -> None:
     """Check settings, database, platforms and subscriptions; say what to do about each fault."""
     from doctor import examine
+    from web.listings import findings_table
 
     findings = examine(read_settings(), clock=now)
     if as_json:
-        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+        click.echo(json_text([finding._asdict() for finding in findings]))
     else:
-        for finding in findings:
-            click.echo(f"{'ok  ' if finding.well else 'LOOK'}  {finding.subject}: {finding.says}")
-    if not all(finding.well for finding in findings):
-        sys.exit(1)
+        click.echo(findings_table(findings, paint=paint, width=width()))
+    faults = sum(not finding.well for finding in findings)
+    if faults:
+        raise click.ClickException(
+            f"{faults} of {len(findings)} need{'s' if faults == 1 else ''} a look."
+        )
+
+
+for command in (
+    attention,
+    board,
+    calibrate,
+    cohort,
+    completion,
+    demo,
+    media_streams,
+    reconnect,
+    report,
+    signin,
+    token,
+):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

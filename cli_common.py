@@ -1,16 +1,71 @@
-"""What every command begins with: the settings, the database, the time."""
+"""What commands share: settings, database, time, colours, JSON, and errors of one clear line."""
 
 from __future__ import annotations
 
+import errno
+import json
+import re
+import shutil
+import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from settings import Settings, SettingsError
+from web.terminal_text import WIDTH, inert
 
 if TYPE_CHECKING:
     from course.store.database import Database
+
+WIDEST = 120  # a longer line is hard to follow
+COLOURS: dict[str, dict[str, Any]] = {
+    "good": {"fg": "green"},
+    "look": {"fg": "yellow"},
+    "bad": {"fg": "red", "bold": True},
+    "quiet": {"dim": True},
+    "head": {"bold": True},
+}
+# JSON leaves these as they are, and a terminal would obey them.
+_ORDERS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Circle(click.Group):
+    """Commands whose every error is one line that a terminal may show."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. What only a programmer could mend stays a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.UsageError, click.exceptions.Exit, click.Abort):
+            raise
+        except click.ClickException as e:
+            raise click.ClickException(_one_line(e.message)) from e
+        except Exception as e:
+            says = _in_words(e)
+            if says is None:
+                raise
+            raise click.ClickException(_one_line(says)) from e
+
+
+def _one_line(text: str) -> str:
+    return " ".join(inert(text).split())
+
+
+def _in_words(error: Exception) -> str | None:
+    from course.store.cipher import UnreadableField
+    from course.store.database import STORAGE_TROUBLE, NewerDatabase
+
+    if isinstance(error, STORAGE_TROUBLE):
+        why = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        return f"The database does not answer ({why}). Check DATABASE_URL and DATA_DIR."
+    if isinstance(error, UnreadableField | NewerDatabase):
+        return str(error)
+    if isinstance(error, OSError) and error.filename and error.errno != errno.EPIPE:
+        return f"{error.filename}: {error.strerror}"
+    return None
 
 
 def read_settings() -> Settings:
@@ -21,7 +76,7 @@ def read_settings() -> Settings:
         raise click.ClickException(f"The settings are not complete. {e}") from e
 
 
-def open_database(settings: Settings) -> Database:
+def open_database(settings: Settings, *, migrate: bool = True) -> Database:
     """The database, at its newest version."""
     from course.store.database import open_sealed
 
@@ -29,10 +84,29 @@ def open_database(settings: Settings) -> Database:
         database = open_sealed(**settings.storage())
     except ValueError as e:
         raise click.ClickException(f"The settings are not complete. {e}") from e
-    database.migrate()
+    if migrate:
+        database.migrate()
     return database
 
 
 def now() -> datetime:
     """The time."""
     return datetime.now(UTC)
+
+
+def paint(text: str, tone: str) -> str:
+    """The text in the tone's colour; `click.echo` takes it out where there is no terminal."""
+    return click.style(text, **COLOURS[tone]) if tone else text
+
+
+def width() -> int:
+    """How many columns a table may take."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return max(WIDTH, min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDEST))
+
+
+def json_text(told: Any) -> str:
+    """The JSON of it, with names that one can read and nothing that a terminal obeys."""
+    text = json.dumps(told, indent=2, ensure_ascii=False)
+    return _ORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

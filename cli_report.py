@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cli_common import now, open_database, read_settings
+from cli_choose import complete_cohort, find_cohort
+from cli_common import json_option, json_text, now, open_database, paint, read_settings, width
 
 BINARY = ("xlsx", "pdf")
 
 
 @click.command()
-@click.argument("cohort_id", metavar="COHORT")
+@click.argument("named", metavar="COHORT", shell_complete=complete_cohort)
 @click.option(
     "--format",
     "form",
@@ -31,18 +31,27 @@ BINARY = ("xlsx", "pdf")
 )
 @click.option("--household", metavar="REFERENCE", help="Only this household; names nobody else.")
 @click.option("--carer", "carer_id", metavar="ID", help="Only this carer; names nobody else.")
+@json_option
 def report(
-    cohort_id: str, form: str, output: Path | None, household: str | None, carer_id: str | None
+    named: str,
+    form: str,
+    output: Path | None,
+    household: str | None,
+    carer_id: str | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Give a cohort's attendance report."""
+    """Give the attendance report of a COHORT. --json is short for --format json."""
+    form = "json" if as_json else form
     if form in BINARY and output is None and sys.stdout.isatty():
         raise click.ClickException(
             f"A {form.upper()} file is nothing for a terminal. Add: --output report.{form}"
         )
-    content = _made(cohort_id, form, household=household, carer_id=carer_id)
+    told = _made(named, form, on_terminal=output is None, household=household, carer_id=carer_id)
     if output is None:
-        sys.stdout.buffer.write(content)
+        click.echo(told, nl=False)
         return
+    content = told.encode() if isinstance(told, str) else told
     try:
         if not output.exists():
             output.touch(mode=0o600)  # it says who is in psychological care
@@ -52,35 +61,35 @@ def report(
     click.echo(f"written: {output}", err=True)
 
 
-def _made(cohort_id: str, form: str, *, household: str | None, carer_id: str | None) -> bytes:
+def _made(
+    named: str, form: str, *, on_terminal: bool, household: str | None, carer_id: str | None
+) -> str | bytes:
     """The finished report; that it was taken away is in the audit trail."""
     from course.narrowing import Only
     from course.store.access import add_audit
-    from course.store.cohorts import read_cohort
     from web.access import Caller
     from web.exports import FORMATS, signed
     from web.report_view import ReportView
-    from web.report_words import readable
     from web.tables import report_table
 
     database = open_database(read_settings())
-    with database.read() as connection:
-        found = read_cohort(connection, cohort_id)
-    if found is None:
-        raise click.ClickException(f"There is no cohort {cohort_id}. List them: circle cohort list")
+    found = find_cohort(database, named)
     only = Only(household=household, carer_id=carer_id)
     if not only.of(found) and not only.is_everybody:
         households = ", ".join(dict.fromkeys(c.household for c in found.carers)) or "none"
         raise click.ClickException(
             f"That is nobody of this cohort. Its households: {households}. "
-            f"The ids of its carers: circle report {cohort_id} --format json"
+            f"The ids of its carers: circle report {found.id} --format json"
         )
     operator = Caller(name="command line", role="admin", cohort_ids=None)
     told: dict[str, Any] = ReportView(database, now).handed_out(found, operator, only=only)
-    if form == "table":
-        content = f"{report_table(readable(told))}\n".encode()
+    content: str | bytes
+    if form == "table" and on_terminal:
+        content = f"{report_table(told, paint=paint, width=width())}\n"
+    elif form == "table":
+        content = f"{report_table(told)}\n"
     elif form == "json":
-        content = f"{json.dumps(told, indent=2, ensure_ascii=False)}\n".encode()
+        content = f"{json_text(told)}\n"
     else:
         about = signed(told, only=only, made_by="command line")
         content = FORMATS[form].make(about).content
@@ -89,7 +98,7 @@ def _made(cohort_id: str, form: str, *, household: str | None, carer_id: str | N
             connection,
             actor="operator",
             action="report.export",
-            subject=cohort_id,
+            subject=found.id,
             now=now(),
             detail={"format": form, "household": household, "carer": carer_id},
         )

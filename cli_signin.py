@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from cli_common import now, open_database, read_settings
+from cli_choose import cohort_id, complete_cohort
+from cli_common import json_option, json_text, now, open_database, read_settings
 
 if TYPE_CHECKING:
     from course.store.database import Database
@@ -20,21 +21,41 @@ ROLES = ("admin", "facilitator", "viewer")
 @click.option("--name", required=True, help="Whose link it is; shown in the audit trail.")
 @click.option("--role", type=click.Choice(ROLES), required=True)
 @click.option(
-    "--cohort", "cohorts", multiple=True, metavar="ID", help="Given to them; may be repeated."
+    "--cohort",
+    "named",
+    multiple=True,
+    metavar="COHORT",
+    shell_complete=complete_cohort,
+    help="Given to them; may be repeated.",
 )
-def signin(name: str, role: str, cohorts: tuple[str, ...]) -> None:
+@json_option
+def signin(name: str, role: str, named: tuple[str, ...], *, as_json: bool) -> None:
     """Make a link that signs one person in, once, within an hour."""
     settings = read_settings()
-    if role != "admin" and not cohorts:
+    if role != "admin" and not named:
         raise click.ClickException(
-            f"A {role} sees the cohorts given to them. Add: --cohort ID  (circle cohort list)"
+            f"A {role} sees the cohorts given to them. Add: --cohort COHORT (circle cohort list)"
         )
     database = open_database(settings)
-    click.echo(make_link(database, settings.public_url, name=name, role=role, cohorts=cohorts))
+    cohorts = tuple(cohort_id(database, one) for one in named)
+    at = now()
+    link = make_link(database, settings.public_url, name=name, role=role, cohorts=cohorts, at=at)
+    if not as_json:
+        click.echo(link)
+        return
+    until = (at + LIFE).isoformat()
+    told = {"link": link, "name": name, "role": role, "cohorts": cohorts, "expires_at": until}
+    click.echo(json_text(told))
 
 
 def make_link(
-    database: Database, public_url: str, *, name: str, role: str, cohorts: tuple[str, ...] = ()
+    database: Database,
+    public_url: str,
+    *,
+    name: str,
+    role: str,
+    at: datetime,
+    cohorts: tuple[str, ...] = (),
 ) -> str:
     """The link; only its hash is kept."""
     import secrets
@@ -42,7 +63,7 @@ def make_link(
     from course.store.access import add_audit
     from course.store.staff_sessions import Staff, insert_link
 
-    made, at = secrets.token_urlsafe(32), now()
+    made = secrets.token_urlsafe(32)
     staff = Staff(name=name, role=role, cohort_ids=cohorts)
     with database.write() as connection:
         insert_link(connection, made, staff, now=at, expires_at=at + LIFE)
@@ -58,4 +79,4 @@ def first_link(database: Database, public_url: str, *, always: bool) -> str | No
         wanted = always or not anybody_known(connection)
     if not wanted:
         return None
-    return make_link(database, public_url, name="Administrator", role="admin")
+    return make_link(database, public_url, name="Administrator", role="admin", at=now())

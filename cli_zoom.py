@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 from typing import Any
 
 import click
 
-from cli_common import now, open_database, read_settings
+from cli_common import json_option, json_text, now, open_database, read_settings
 
 LOOK_EVERY = 0.2  # seconds: the SDK hands over what has come when it is asked
 SIDES_HELP = "Name shown in the meeting of the person whose camera was"
@@ -19,7 +18,7 @@ SIDES_HELP = "Name shown in the meeting of the person whose camera was"
 @click.option("--on", "on_name", required=True, help=f"{SIDES_HELP} on.")
 @click.option("--off", "off_name", required=True, help=f"{SIDES_HELP} off.")
 @click.option("--instance", help="uuid of the held meeting  [default: the last one reported]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def calibrate(on_name: str, off_name: str, instance: str | None, *, as_json: bool) -> None:
     """Find out which side of Zoom's quality reports is what a person sends.
 
@@ -36,7 +35,7 @@ def calibrate(on_name: str, off_name: str, instance: str | None, *, as_json: boo
     says = advice(sides, configured=settings.qos_sent_direction)
     if as_json:
         rows = [{"side": s.name, "on": s.on, "off": s.off, "tells": s.tells} for s in sides]
-        click.echo(json.dumps({"sides": rows, "advice": says}, indent=2))
+        click.echo(json_text({"sides": rows, "advice": says}))
         return
     click.echo(f"{'side':<8}{'minutes with video: ' + on_name:<36}{off_name}")
     for side in sides:
@@ -86,3 +85,23 @@ def media_streams() -> None:
         except STORAGE_TROUBLE:
             log.exception("streams_not_stored")  # what was heard waits for the next look
     streams.close()
+
+
+@click.command()
+@click.argument("platform", type=click.Choice(["zoom"]))
+@json_option
+def reconnect(platform: str, *, as_json: bool) -> None:
+    """Say that our app is in the account again, after the platform said it was taken out."""
+    from course.model import Platform
+    from course.store.notifications import settle_flags
+
+    with open_database(read_settings()).write() as connection:
+        settled = settle_flags(connection, Platform(platform))
+    if as_json:
+        click.echo(json_text({"platform": platform, "asked_again": bool(settled)}))
+        return
+    click.echo(
+        f"{platform} is asked again from now on."
+        if settled
+        else f"{platform} has not said that our app was taken out; nothing to do."
+    )

@@ -8,6 +8,7 @@ names every missing one. Nothing is read at import.
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,11 @@ SECRETS = (
 
 class SettingsError(Exception):
     """The settings are incomplete or wrong; the message names each one."""
+
+
+def wants_no_colour() -> bool:
+    """Whether whoever sits there wants no colour, https://no-color.org."""
+    return bool(os.environ.get("NO_COLOR"))
 
 
 class Storage(TypedDict):

@@ -20,7 +20,7 @@ from settings import Settings
 from tests.web.full_cohort import FULL, NAMES, save_full_cohort
 from tests.web.report_files import FORMATS, text
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture

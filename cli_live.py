@@ -1,0 +1,93 @@
+"""`circle board` and `circle attention`: who is missing now, and what waits for a person."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli_choose import complete_cohort, find_cohort
+from cli_common import json_option, json_text, now, open_database, paint, read_settings, width
+
+if TYPE_CHECKING:
+    from course.model import Cohort
+    from course.store.database import Database
+
+REDRAW_EVERY = 3.0
+
+
+@click.command()
+@json_option
+def attention(*, as_json: bool) -> None:
+    """List what needs a person in any cohort, the oldest first."""
+    from course.store.cohorts import read_cohort
+    from web.access import Caller
+    from web.attention import attention_items
+    from web.listings import attention_table
+
+    operator = Caller(name="command line", role="admin", cohort_ids=None)
+    with open_database(read_settings()).read() as connection:
+        items = attention_items(connection, operator, now=now())
+        found = [read_cohort(connection, one) for one in {item["cohort"] for item in items}]
+    if as_json:
+        click.echo(json_text({"items": items}))
+        return
+    names = {carer.id: carer.name for cohort in found if cohort for carer in cohort.carers}
+    click.echo(
+        attention_table(items, names, paint=paint, width=width())
+        if items
+        else "Nothing needs a person."
+    )
+
+
+@click.command()
+@click.argument("named", metavar="COHORT", shell_complete=complete_cohort)
+@click.option("--week", type=click.IntRange(min=1), help="Which week  [default: now, or the next]")
+@click.option("--watch", is_flag=True, help="Stay, and show what changes; Ctrl-C ends it.")
+@json_option
+def board(named: str, week: int | None, *, watch: bool, as_json: bool) -> None:
+    """Show who of a COHORT is in, who is missing, and whom to ring: the live board."""
+    from web.listings import board_table
+
+    if watch and as_json:
+        raise click.UsageError("--watch is for people, --json for programs: give one of them.")
+    database = open_database(read_settings())
+    cohort = find_cohort(database, named)
+    told, names = _board(database, cohort, week)
+    if as_json:
+        click.echo(json_text(told))
+        return
+    if watch and sys.stdout.isatty():
+        with suppress(KeyboardInterrupt):
+            _watch(database, cohort, week)
+        return
+    click.echo(board_table(told, names, paint=paint, width=width()))
+
+
+def _watch(database: Database, cohort: Cohort, week: int | None) -> None:
+    """Draw the board again and again."""
+    from web.listings import board_table
+
+    while True:
+        told, names = _board(database, find_cohort(database, cohort.id), week)
+        drawn = board_table(told, names, paint=paint, width=width())
+        click.clear()
+        click.echo(f"{drawn}\n\n{paint('Ctrl-C ends it.', 'quiet')}")
+        time.sleep(REDRAW_EVERY)
+
+
+def _board(
+    database: Database, cohort: Cohort, week: int | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The board as the API gives it, and the carers' names."""
+    from web.board import BoardView, board_json
+
+    following = cohort.next_session(now()) or cohort.sessions[-1]
+    session = following if week is None else cohort.session(week)
+    if session is None:
+        raise click.ClickException(f"This course has weeks 1 to {len(cohort.sessions)}.")
+    told = board_json(cohort, BoardView(database, now).built(cohort, session))
+    return told, {carer.id: carer.name for carer in cohort.carers}
