@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course.board import build_board
@@ -107,6 +107,7 @@ SHAPE = (
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=4))
 def test_the_columns_of_a_grid_stand_one_below_the_other(
     rows: list[tuple[str, str, str]],
@@ -196,6 +197,7 @@ def every_table(cohort: Cohort, text: str) -> list[str]:
     ]
 
 
+@settings(deadline=None, max_examples=50)
 @given(TEXTS, TEXTS, TEXTS)
 def test_every_table_fits_80_columns_whatever_people_are_called(
     name: str, person: str, text: str
