@@ -30,9 +30,10 @@ lint: setup-dev ## Formatter, linter, strict types, security checks
 	@$(PY) -m mypy
 	@$(PY) -m bandit -q -c pyproject.toml -r course integration webhooks web bench *.py
 
-bench: setup-dev ## Measure webhooks against peers and openings against the limits, as ratios (20 minutes)
+bench: setup-dev ## Measure webhooks against peers and beside open boards, openings against the limits, as ratios (20 minutes)
 	@$(PY) -m bench.webhooks
 	@$(PY) -m bench.opening --cohorts 1,100,1000
+	@$(PY) -m bench.boards
 
 bench-truth: setup-dev ## Judge 100,000 invented carer-sessions whose truth is known, beside two baselines (10 minutes)
 	@$(PY) -m bench.truth

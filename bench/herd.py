@@ -17,6 +17,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -26,32 +27,48 @@ COHORTS = 500
 LATE = 3.0  # seconds; Zoom waits no longer
 
 
-def joins(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Connection ids, and the signed requests that tell of their joins."""
-    stamp = str(int(time.time()))
+def carer_name(number: int) -> str:
+    """Who joins as number so and so."""
+    return f"Invented Carer {number:06d}"
+
+
+def registrant_of(number: int) -> str:
+    """By which personal link they join."""
+    return hashlib.sha256(f"carer {number}".encode()).hexdigest()[:22]
+
+
+def meeting_of(cohort: int) -> str:
+    """The number of a cohort's meeting."""
+    return str(81_000_000_000 + cohort)
+
+
+def joins(count: int, seed: int, cohorts: int = COHORTS) -> Iterator[tuple[str, bytes]]:
+    """Connection ids, and the signed requests that tell of their joins, now."""
+    now = time.time()
+    stamp, joined_at = str(int(now)), f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%S}Z"
     for number in range(count):
-        cohort, ref = number % COHORTS, f"join-{seed}-{number}"
+        cohort, ref = number % cohorts, f"join-{seed}-{number}"
         participant = {
             "user_id": str(16_778_240 + number),
-            "user_name": f"Invented Carer {number:06d}",
+            "user_name": carer_name(number),
             "participant_uuid": ref,
             "participant_user_id": "",
             "id": "",
-            "registrant_id": hashlib.sha256(ref.encode()).hexdigest()[:22],
+            "registrant_id": registrant_of(number),
             "email": f"carer{number:06d}@example.org",
-            "join_time": f"2027-01-09T10:00:{number % 60:02d}Z",
+            "join_time": joined_at,
             "public_ip": f"198.51.100.{number % 250}",
             "private_ip": "",
             "customer_key": "",
             "phone_number": "",
         }
         meeting = {
-            "id": str(81_000_000_000 + cohort),
+            "id": meeting_of(cohort),
             "uuid": hashlib.sha256(str(cohort).encode()).hexdigest()[:22] + "==",
             "host_id": f"Host{cohort:018d}",
             "topic": f"Parenting course, cohort {cohort:05d}",
             "type": 8,
-            "start_time": "2027-01-09T09:55:00Z",
+            "start_time": joined_at,
             "timezone": "Europe/London",
             "duration": 120,
             "participant": participant,
@@ -73,9 +90,11 @@ def joins(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
 
 
 def moments(count: int, over: float, shape: str) -> list[float]:
-    """When each is due, in seconds. `front`: 80 % in the first fifth of the time."""
+    """When each is due, in seconds. `front`: 80 % in the first fifth of the time; `even`."""
     if shape == "spike":
         return [0.0] * count
+    if shape == "even":
+        return [over * n / count for n in range(count)]
     early = int(count * 0.8)
     first = [over * 0.2 * n / early for n in range(early)]
     return first + [over * (0.2 + 0.8 * n / (count - early)) for n in range(count - early)]
@@ -165,7 +184,8 @@ class Herd:
 @click.option("--seconds", default=90.0, show_default=True, help="Stop after so long.")
 @click.option("--links", default=64, show_default=True, help="Connections.")
 @click.option("--over", default=0.0, help="Spread over so many seconds instead of a closed loop.")
-@click.option("--shape", type=click.Choice(["front", "spike"]), default="front")
+@click.option("--shape", type=click.Choice(["front", "spike", "even"]), default="front")
+@click.option("--cohorts", default=COHORTS, show_default=True, help="Meetings that they join.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--taken", type=click.Path(path_type=Path), help="Write who was answered 2xx here.")
 @click.option("--started", type=click.Path(path_type=Path), help="Make this file at the start.")
@@ -176,13 +196,15 @@ def main(
     links: int,
     over: float,
     shape: str,
+    cohorts: int,
     seed: int,
     taken: Path | None,
     started: Path | None,
 ) -> None:
     """Send a crowd of joins to a service on this machine."""
     due = moments(count, over, shape) if over else [0.0] * count
-    todo = deque((at, ref, body) for at, (ref, body) in zip(due, joins(count, seed), strict=True))
+    crowd = joins(count, seed, cohorts)
+    todo = deque((at, ref, body) for at, (ref, body) in zip(due, crowd, strict=True))
     gc.disable()  # its pauses would be taken for the service's
     herd, used = Herd(), time.process_time()
     if started is not None:

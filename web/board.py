@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -24,23 +25,36 @@ _STAFF = ("admin", "facilitator")
 
 
 class BoardView:
-    """Builds boards. `mark` changes whenever the board may."""
+    """Builds boards. `mark` changes whenever the board may; boards of one mark are built once."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        self._minute = ""
+        self._shared: dict[tuple[int, str], Board] = {}
+        self._line = threading.Lock()
 
-    def mark(self, cohort: Cohort) -> str:
+    def mark(self, cohort_id: str) -> str:
         """Cheap: counts, and the minute, because the board says since when."""
         with self._database.read() as connection:
-            counted = evidence.mark(connection, cohort)
-        return f"{counted}-{cohort.version}-{self._clock():%d%H%M}"
+            counted = evidence.mark(connection, cohort_id)
+        return f"{cohort_id}-{counted}-{self._clock():%d%H%M}"
 
-    def built(self, cohort: Cohort, session: Session) -> Board:
-        """The board as values."""
-        with self._database.read() as connection:
-            found = evidence.read_evidence(connection, cohort)
-        return build_board(cohort, found, session, now=self._clock())
+    def built(self, cohort: Cohort, session: Session, mark: str) -> Board:
+        """The board as values, with everything that the mark counted; kept for its minute only."""
+        key, minute = (session.week, mark), mark[-6:]
+        with self._line:
+            if minute != self._minute:
+                self._minute = minute
+                self._shared.clear()
+            found = self._shared.get(key)
+        if found is None:
+            with self._database.read() as connection:
+                told = evidence.read_evidence(connection, cohort)
+            found = build_board(cohort, told, session, now=self._clock())
+            with self._line:
+                self._shared[key] = found
+        return found
 
 
 def add_board(api: Operations, view: BoardView, reports: ReportView) -> None:
@@ -57,11 +71,11 @@ def add_board(api: Operations, view: BoardView, reports: ReportView) -> None:
     def board(caller: Caller, cohort_id: str, week: int) -> Response:
         cohort = known_cohort(api.database, caller, cohort_id)
         session = known_week(cohort, week, None)
-        mark = view.mark(cohort)
+        mark = view.mark(cohort_id)
         if request.if_none_match.contains(mark):
             answer = Response(status=304)
         else:
-            answer = jsonify(board_json(cohort, view.built(cohort, session)))
+            answer = jsonify(board_json(cohort, view.built(cohort, session, mark)))
         answer.set_etag(mark)
         return answer
 

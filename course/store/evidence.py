@@ -7,9 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     Connection,
     RowMapping,
+    Select,
     and_,
+    bindparam,
     func,
     or_,
     select,
@@ -169,35 +172,54 @@ def call_events(
     return [_event(row) for row in rows]
 
 
-def mark(connection: Connection, cohort: Cohort) -> str:
-    """Another one whenever there are more facts or statements about the cohort. Only counts."""
-    table, series = tables.participant_event, tables.series
+def _marking() -> Select[Any]:
+    """Built once: a page that is open in hundreds of browsers asks it every few seconds."""
+    table, series, cohort = tables.participant_event, tables.series, tables.cohort
+    asked: BindParameter[str] = bindparam("cohort_id")
+    platform = select(cohort.c.platform).where(cohort.c.id == asked).scalar_subquery()
     ours = select(series.c.series_ref).where(
-        series.c.cohort_id == cohort.id, series.c.series_ref.is_not(None)
+        series.c.cohort_id == asked, series.c.series_ref.is_not(None)
     )
-    of_series = and_(table.c.platform == cohort.platform.value, table.c.series_ref.in_(ours))
+    of_series = and_(table.c.platform == platform, table.c.series_ref.in_(ours))
     instances = (
         select(table.c.instance_ref).distinct().where(of_series, table.c.instance_ref.is_not(None))
     )
+    carers = select(tables.carer.c.id).where(tables.carer.c.cohort_id == asked)
     told = [
         select(func.count()).select_from(table).where(of_series),
         select(func.count())
         .select_from(table)
         .where(
-            table.c.platform == cohort.platform.value,
+            table.c.platform == platform,
             table.c.series_ref.is_(None),
             table.c.instance_ref.in_(instances),
         ),
-        select(func.count())
-        .select_from(table)
-        .where(table.c.carer_id.in_([carer.id for carer in cohort.carers])),
+        select(func.count()).select_from(table).where(table.c.carer_id.in_(carers)),
     ]
     said = [
-        select(func.max(of.c.id)).where(of.c.cohort_id == cohort.id)
+        select(func.max(of.c.id)).where(of.c.cohort_id == asked)
         for of in (tables.correction, tables.link, tables.attestation, tables.message)
     ]
-    counted = connection.execute(select(*(one.scalar_subquery() for one in (*told, *said)))).one()
-    return "-".join(str(n or 0) for n in counted)
+    closed = (
+        select(func.count())
+        .select_from(tables.register)
+        .where(tables.register.c.cohort_id == asked, tables.register.c.closed_at.is_not(None))
+    )
+    return select(
+        *(one.scalar_subquery() for one in (*told, *said, closed)), cohort.c.version
+    ).where(cohort.c.id == asked)
+
+
+_MARKING = _marking()
+
+
+def mark(connection: Connection, cohort_id: str) -> str | None:
+    """Another one whenever there are more facts or statements about the cohort, or it was changed.
+
+    Only counts. None when there is no such cohort.
+    """
+    counted = connection.execute(_MARKING, {"cohort_id": cohort_id}).one_or_none()
+    return None if counted is None else "-".join(str(n or 0) for n in counted)
 
 
 def known_instances(connection: Connection, cohort: Cohort, session: Session) -> tuple[str, ...]:

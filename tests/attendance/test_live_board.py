@@ -121,6 +121,34 @@ def test_asking_again_is_answered_with_nothing_until_something_happens(make_zoom
     assert room.staff_page("/sessions/2?seen=older").startswith('<input type="hidden" id="mark"')
 
 
+def test_a_board_that_was_shared_is_made_anew_when_the_register_is_closed(
+    make_zoom: MakeRoom,
+) -> None:
+    room = make_zoom()
+    room.started(-5)
+    room.join(TOM, 0)
+    room.leave(TOM, 120)
+    room.ended(120)
+    room.clock.now = at(600)
+    first = room.open("GET", "/sessions/2/board")
+    again = room.open("GET", "/sessions/2/board")  # another viewer of the same minute
+    assert again.json == first.json
+    assert '"register":"provisional"' in first.text.replace(": ", ":")
+    room.close()
+    after = room.open("GET", "/sessions/2/board", headers={"If-None-Match": first.headers["ETag"]})
+    assert '"register":"closed"' in after.text.replace(": ", ":")
+
+
+def test_a_mark_opens_no_board_of_a_cohort_that_is_not_ones_own(make_zoom: MakeRoom) -> None:
+    room = make_zoom()
+    mark = room.open("GET", "/sessions/2/board").headers["ETag"].strip('"')
+    assert room.staff_page(f"/sessions/2?seen={mark}", 204) == ""
+    ours, room.cohort_id = room.cohort_id, "another"
+    room.sign_in("facilitator")  # of the other one
+    room.cohort_id = ours
+    assert "No such cohort" in room.staff_page(f"/sessions/2?seen={mark}", 404)
+
+
 def test_the_register_and_the_evidence_are_readable_without_colour(make_zoom: MakeRoom) -> None:
     room = make_zoom()
     room.started(-5)
