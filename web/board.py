@@ -43,16 +43,15 @@ class BoardView:
     def built(self, cohort: Cohort, session: Session, mark: str) -> Board:
         """The board as values, with everything that the mark counted; kept for its minute only."""
         key, minute = (session.week, mark), mark[-6:]
-        with self._line:
+        with self._line:  # one at a time: it is all computing, and webhooks want a turn as well
             if minute != self._minute:
                 self._minute = minute
                 self._shared.clear()
             found = self._shared.get(key)
-        if found is None:
-            with self._database.read() as connection:
-                told = evidence.read_evidence(connection, cohort)
-            found = build_board(cohort, told, session, now=self._clock())
-            with self._line:
+            if found is None:
+                with self._database.read() as connection:
+                    told = evidence.read_evidence(connection, cohort)
+                found = build_board(cohort, told, session, now=self._clock())
                 self._shared[key] = found
         return found
 
