@@ -1,4 +1,4 @@
-"""A carer's sessions as an iCalendar file (RFC 5545): stable UIDs, so a change updates the entry.
+"""A cohort's sessions as an iCalendar file (RFC 5545): stable UIDs, so a change updates the entry.
 
 The titles say nothing about the course: a family's calendar is seen by many eyes.
 """
@@ -40,11 +40,6 @@ def calendar_file(
     `method`: PUBLISH for a download, REQUEST or CANCEL for a mail from `sender`. SEQUENCE rises
     with each change of a session; dropping it is one more change.
     """
-    calendar = Calendar()
-    calendar.add("prodid", "-//Circle//Sessions//EN")
-    calendar.add("version", "2.0")
-    calendar.add("method", method)
-    zone = ZoneInfo(cohort.timezone)
     entries = [
         _Entry(
             uid=f"{carer.id}-week-{session.week}@circle",
@@ -70,19 +65,81 @@ def calendar_file(
         )
         for rehearsal in rehearsals
     ]
+    return _calendar(
+        entries,
+        zone=ZoneInfo(cohort.timezone),
+        url=join_url,
+        method=method,
+        stamp=_stamp(cohort, carer, rehearsals),
+        people=(sender, carer) if sender else None,
+    )
+
+
+def staff_calendar(cohort: Cohort, *, page_url: str, rehearsals: Sequence[Rehearsal] = ()) -> bytes:
+    """All sessions of a cohort for who runs them; each entry leads to its live board.
+
+    `page_url` is the cohort's page.
+    """
+    entries = [
+        _Entry(
+            uid=f"{cohort.id}-week-{session.week}@circle",
+            sequence=session.sequence,
+            dropped=session.state is SessionState.CANCELLED or cohort.cancel_requested,
+            starts_at=session.starts_at,
+            ends_at=session.ends_at,
+            summary=f"{cohort.name}, week {session.week}",
+            description=f"The live board: {page_url}/sessions/{session.week}",
+        )
+        for session in cohort.sessions
+    ]
+    entries += [
+        _Entry(
+            uid=f"{cohort.id}-rehearsal-{rehearsal.id}@circle",
+            sequence=0,
+            dropped=cohort.cancel_requested or rehearsal.withdrawn_at is not None,
+            starts_at=rehearsal.starts_at,
+            ends_at=rehearsal.ends_at,
+            summary=f"{cohort.name}, rehearsal",
+            description=f"Open the meeting of the sessions: {page_url}",
+        )
+        for rehearsal in rehearsals
+    ]
+    return _calendar(
+        entries,
+        zone=ZoneInfo(cohort.timezone),
+        url=page_url,
+        stamp=_stamp(cohort, None, rehearsals),
+    )
+
+
+def _calendar(
+    entries: Sequence[_Entry],
+    *,
+    zone: ZoneInfo,
+    url: str,
+    stamp: datetime,
+    method: str = "PUBLISH",
+    people: tuple[str, Carer] | None = None,
+) -> bytes:
+    """`people`: who sends it to whom, where it goes by mail."""
+    calendar = Calendar()
+    calendar.add("prodid", "-//Circle//Sessions//EN")
+    calendar.add("version", "2.0")
+    calendar.add("method", method)
     for entry in entries:
         event = Event()
         event.add("uid", entry.uid)
         event.add("sequence", entry.sequence + (1 if entry.dropped else 0))
         event.add("status", "CANCELLED" if entry.dropped else "CONFIRMED")
-        event.add("dtstamp", _stamp(cohort, carer, rehearsals))
+        event.add("dtstamp", stamp)
         event.add("dtstart", entry.starts_at.astimezone(zone))
         event.add("dtend", entry.ends_at.astimezone(zone))
         event.add("summary", entry.summary)
-        event.add("url", join_url)
+        event.add("url", url)
         event.add("description", entry.description)
         event.add("class", "PRIVATE")
-        if sender:
+        if people is not None:
+            sender, carer = people
             event.add("organizer", vCalAddress(f"mailto:{sender}"))
             attendee = vCalAddress(f"mailto:{carer.email}")
             attendee.params["CN"] = vText(carer.name)
@@ -106,10 +163,10 @@ class _Entry:
     description: str
 
 
-def _stamp(cohort: Cohort, carer: Carer, rehearsals: Sequence[Rehearsal]) -> datetime:
+def _stamp(cohort: Cohort, carer: Carer | None, rehearsals: Sequence[Rehearsal]) -> datetime:
     """When this was last changed: the same file for the same facts."""
-    known = (
-        *(cohort.created_at, cohort.settled_at, carer.enrolled_at, carer.withdrawn_at),
-        *(at for r in rehearsals for at in (r.offered_at, r.withdrawn_at)),
-    )
+    known = [cohort.created_at, cohort.settled_at]
+    if carer is not None:
+        known += [carer.enrolled_at, carer.withdrawn_at]
+    known += [at for r in rehearsals for at in (r.offered_at, r.withdrawn_at)]
     return max(at for at in known if at is not None)

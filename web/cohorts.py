@@ -6,10 +6,12 @@ import re
 
 from flask import Response, jsonify, request
 
-from course.store import cohorts
+from course.calendar_file import staff_calendar
+from course.store import cohorts, rehearsals
 from integration.scheduling import Refused
 from web.access import Caller
 from web.cohort_view import CohortView, cohort_json, expected_version, known_cohort, problem_of
+from web.downloads import disposition
 from web.opening import Opening
 from web.operations import Operations
 from web.problems import Problem
@@ -101,3 +103,22 @@ def add_cohorts(
         except Refused as e:
             raise problem_of(e) from e
         return view.settled(cohort_id, caller, done=200)
+
+    @api.add(
+        "GET",
+        "/cohorts/<cohort_id>/calendar.ics",
+        summary="The sessions as a calendar file for who runs them; nobody is named in it",
+        roles=("admin", "facilitator"),
+        answers={200: "text/calendar"},
+    )
+    def calendar(caller: Caller, cohort_id: str) -> Response:
+        cohort = known_cohort(database, caller, cohort_id)
+        with database.read() as connection:
+            offered = rehearsals.read_rehearsals(connection, cohort_id)
+        page_url = f"{view.public_url}/cohorts/{cohort_id}"
+        answer = Response(
+            staff_calendar(cohort, page_url=page_url, rehearsals=offered),
+            content_type="text/calendar; charset=utf-8",
+        )
+        answer.headers["Content-Disposition"] = disposition(f"sessions-{cohort.id}.ics")
+        return answer

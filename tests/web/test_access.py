@@ -43,6 +43,7 @@ ROUTES = [
     ("GET", "/cohorts/cohort-1/rehearsal", {"admin", "facilitator", "viewer"}),
     ("POST", "/cohorts/cohort-1/rehearsal", {"admin", "facilitator"}),
     ("DELETE", "/cohorts/cohort-1/rehearsal", {"admin", "facilitator"}),
+    ("GET", "/cohorts/cohort-1/calendar.ics", {"admin", "facilitator"}),
     ("GET", "/timetable", {"admin", "facilitator"}),
     ("POST", "/families", {"admin", "facilitator"}),
 ]

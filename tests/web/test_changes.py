@@ -143,3 +143,12 @@ def test_the_calendar_file_follows_the_cohort(door: Door) -> None:
     assert {str(e["STATUS"]) for e in gone} == {"CANCELLED"}
     assert [e["SEQUENCE"] for e in gone] == [1, 1, 2, 1, 1, 1, 1, 1]
     assert door.client.get("/join/unknown/calendar.ics").status_code == 404
+
+
+def test_who_runs_the_sessions_has_them_in_a_calendar_that_names_nobody(door: Door) -> None:
+    answer = door.call("GET", "/cohorts/cohort-1/calendar.ics", "facilitator")
+    assert answer.content_type == "text/calendar; charset=utf-8"
+    found = Calendar.from_ical(answer.data).walk("VEVENT")
+    assert [str(e["summary"]) for e in found] == [f"Spring 2027, week {n}" for n in range(1, 9)]
+    assert str(found[1]["description"]).endswith("/cohorts/cohort-1/sessions/2")
+    assert "Maya" not in answer.text
