@@ -89,5 +89,6 @@ def _board(
     session = following if week is None else cohort.session(week)
     if session is None:
         raise click.ClickException(f"This course has weeks 1 to {len(cohort.sessions)}.")
-    told = board_json(cohort, BoardView(database, now).built(cohort, session))
+    boards = BoardView(database, now)
+    told = board_json(cohort, boards.built(cohort, session, boards.mark(cohort.id)))
     return told, {carer.id: carer.name for carer in cohort.carers}

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from course.model import Carer, Cohort, Session, SessionState
+from course.model import Carer, Cohort, SessionState
 from course.rehearsal import coming_rehearsal
 from course.reports import explain
 from course.store import access, cohorts, evidence, rehearsals
@@ -57,7 +57,7 @@ def create_pages(pages: Pages) -> Blueprint:
             found, total = cohorts.page_of_cohorts(
                 connection, only_ids=caller.cohort_ids, limit=LISTED, offset=0
             )
-        rows = [(cohort, _next(cohort, now)) for cohort in found]
+        rows = [(cohort, cohort.next_session(now)) for cohort in found]
         rows.sort(key=lambda row: row[1].starts_at if row[1] else datetime.max.replace(tzinfo=UTC))
         return pages.answer("cohorts.html", caller=caller, here="cohorts", rows=rows, total=total)
 
@@ -76,7 +76,7 @@ def create_pages(pages: Pages) -> Blueprint:
             here="cohorts",
             cohort=cohort_json(cohort, enrolments, caller, public_url=pages.public_url),
             report=reports.shown(cohort, caller),
-            next=_next(cohort, now),
+            next=cohort.next_session(now),
             now=now,
             steps=steps,
             summary=_summary(cohort, pages),
@@ -156,25 +156,6 @@ def create_pages(pages: Pages) -> Blueprint:
         )
 
     return routes
-
-
-def _next(cohort: Cohort, now: datetime) -> Session | None:
-    """The session being held, or the next one."""
-    coming = (s for s in cohort.sessions if s.ends_at > now and s.state is SessionState.SCHEDULED)
-    return min(coming, key=lambda s: s.starts_at, default=None)
-
-
-def _evenings_before(cohort: Cohort, now: datetime) -> list[datetime]:
-    """Six o'clock on the evening before each coming session: when a rehearsal may be offered."""
-    if cohort.cancel_requested:
-        return []
-    zone = ZoneInfo(cohort.timezone)
-    eves = [
-        s.starts_at.astimezone(zone).replace(hour=EVENING, minute=0) - timedelta(days=1)
-        for s in cohort.sessions
-        if s.state is SessionState.SCHEDULED
-    ]
-    return [eve for eve in sorted(eves) if eve > now]
 
 
 def _carers(cohort: Cohort | None) -> tuple[Carer, ...]:
