@@ -158,6 +158,19 @@ def create_pages(pages: Pages) -> Blueprint:
     return routes
 
 
+def _evenings_before(cohort: Cohort, now: datetime) -> list[datetime]:
+    """Six o'clock on the evening before each coming session: when a rehearsal may be offered."""
+    if cohort.cancel_requested:
+        return []
+    zone = ZoneInfo(cohort.timezone)
+    eves = [
+        s.starts_at.astimezone(zone).replace(hour=EVENING, minute=0) - timedelta(days=1)
+        for s in cohort.sessions
+        if s.state is SessionState.SCHEDULED
+    ]
+    return [eve for eve in sorted(eves) if eve > now]
+
+
 def _carers(cohort: Cohort | None) -> tuple[Carer, ...]:
     return cohort.carers if cohort is not None else ()
 

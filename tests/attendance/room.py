@@ -118,6 +118,7 @@ class Room:
                     id=f"carer-{number}",
                     name=name,
                     email=f"carer{number}@example.com",
+                    phone=f"07700 90010{number % 10}",
                     household=household,
                     position=position,
                 )
