@@ -67,7 +67,10 @@ def example_cohort(*, name: str, platform: str, first_session_on: str) -> dict[s
         "households": [
             {
                 "reference": reference,
-                "carers": [{"name": name, "email": address(name)} for name in carers],
+                "carers": [
+                    {"name": name, "email": address(name), "phone": "07700 900123"}
+                    for name in carers
+                ],
             }
             for reference, carers in EXAMPLE.items()
         ],
