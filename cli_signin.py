@@ -67,7 +67,14 @@ def make_link(
     staff = Staff(name=name, role=role, cohort_ids=cohorts)
     with database.write() as connection:
         insert_link(connection, made, staff, now=at, expires_at=at + LIFE)
-        add_audit(connection, actor="operator", action="staff.invite", subject=name, now=at)
+        add_audit(
+            connection,
+            actor="operator",
+            action="staff.invite",
+            subject=name,
+            now=at,
+            detail={"role": role, "cohorts": list(cohorts)},
+        )
     return f"{public_url}/signin/{made}"
 
 

@@ -82,30 +82,42 @@ def new_token(
             now=at,
             expires_at=at + life,
         )
-        add_audit(connection, actor="operator", action="token.create", subject=token_id, now=at)
+        add_audit(
+            connection,
+            actor="operator",
+            action="token.create",
+            subject=token_id,
+            now=at,
+            detail={"name": name, "role": role, "cohorts": list(cohorts)},
+        )
     return token_id, made, at + life
 
 
 @contextmanager
 def passing_token(database: Database, *, name: str, life: timedelta) -> Iterator[str]:
     """An admin token for a while, revoked afterwards."""
-    from course.store.access import revoke_token
-
     token_id, made, _ = new_token(database, role="admin", name=name, cohorts=(), life=life)
     try:
         yield made
     finally:
-        with database.write() as connection:
-            revoke_token(connection, token_id, now=now())
+        _end_token(database, token_id)
+
+
+def _end_token(database: Database, token_id: str) -> bool:
+    from course.store.access import add_audit, revoke_token
+
+    at = now()
+    with database.write() as connection:
+        ended = revoke_token(connection, token_id, now=at)
+        if ended:
+            add_audit(connection, actor="operator", action="token.revoke", subject=token_id, now=at)
+    return ended
 
 
 @token.command("revoke")
 @click.argument("token_id", metavar="ID")
 def token_revoke(token_id: str) -> None:
     """End a token at once."""
-    from course.store.access import revoke_token
-
-    with open_database(read_settings()).write() as connection:
-        if not revoke_token(connection, token_id, now=now()):
-            raise click.ClickException(f"There is no live token {token_id}.")
+    if not _end_token(open_database(read_settings()), token_id):
+        raise click.ClickException(f"There is no live token {token_id}.")
     click.echo("The token is no longer valid.")

@@ -9,7 +9,14 @@ from typing import NamedTuple
 from app import build_providers
 from certificates import load_certificates
 from course.model import CohortState, Platform
-from course.store import cohorts, mailboxes, notifications, watches
+from course.store import (
+    audit_trail,
+    cohorts,
+    mailboxes,
+    notifications,
+    staff_sessions,
+    watches,
+)
 from course.store.cipher import UnreadableField
 from course.store.database import STORAGE_TROUBLE, Database, open_sealed
 from integration.provider import CALL_RECORDS, ProviderError
@@ -36,6 +43,7 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
         return [Finding("database", False, f"cannot be opened ({e}). Check DATABASE_URL.")]
     return [
         *_database(database),
+        *_audit(database),
         *_platforms(settings, clock),
         *_zoom_validation(settings, database, clock()),
         *_subscriptions(settings, database, clock),
@@ -60,6 +68,33 @@ def _database(database: Database) -> Iterator[Finding]:
         "unreadable notifications",
         not unreadable,
         f"{unreadable} in quarantine, kept for you to see",
+    )
+
+
+def _audit(database: Database) -> Iterator[Finding]:
+    """The chain of the audit trail, with what to compare when an old copy was put back."""
+    try:
+        with database.read() as connection:
+            found = audit_trail.check(connection)
+            used = staff_sessions.anybody_known(connection)
+    except UnreadableField:
+        return  # said above
+    if found.broken_at is not None:
+        where = f"line {found.broken_at}" if found.broken_at > 0 else f"after {found.lines} lines"
+        yield Finding(
+            "audit trail",
+            False,
+            f"broken at {where}: {found.fault}. Keep this database as it is, restore a copy beside "
+            "it and compare; docs/threat-model.md says how.",
+        )
+        return
+    yield Finding(
+        "audit trail",
+        bool(found.lines) or not used,
+        f"{found.lines} lines, unbroken"
+        + (f", {found.erased} without their detail" if found.erased else "")
+        + (f"; the last is {found.last[:16]}" if found.lines else "")
+        + ("" if found.lines or not used else ": but people have signed in; it was emptied"),
     )
 
 

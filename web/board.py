@@ -16,7 +16,7 @@ from course.reports import tested_json
 from course.store import evidence, statements
 from course.store.database import Connection, Database
 from web.access import Caller
-from web.cohort_view import known_cohort, known_week
+from web.cohort_view import known_cohort, known_week, note_view
 from web.operations import Operations
 from web.report_view import ReportView
 from web.schemas import BoardOut, ChangedOut, NoteIn
@@ -74,6 +74,7 @@ def add_board(api: Operations, view: BoardView, reports: ReportView) -> None:
         if request.if_none_match.contains(mark):
             answer = Response(status=304)
         else:
+            note_view(api.database, caller, cohort_id, api.clock())
             answer = jsonify(board_json(cohort, view.built(cohort, session, mark)))
         answer.set_etag(mark)
         return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from flask import Response, jsonify, request
 
 from course.model import Cohort, CohortState, Session
 from course.programme import COURSE
-from course.store import cohorts, mail
+from course.store import access, cohorts, mail
 from course.store.cohorts import Enrolment
 from course.store.database import Database
 from integration.scheduling import Refused
@@ -21,6 +21,7 @@ from web.problems import Problem
 from web.progress import progress_of
 
 WAIT = timedelta(seconds=18)  # an answer within 20 s, with what the answer itself takes
+NOTED_FOR = timedelta(hours=1)
 WAITERS = 16  # so many requests may wait at once; the other threads stay free for webhooks
 
 
@@ -31,6 +32,24 @@ def known_cohort(database: Database, caller: Caller, cohort_id: str) -> Cohort:
     if found is None:
         raise Problem(404, "No such cohort", "GET /api/v1/cohorts lists yours.")
     return found
+
+
+def note_view(database: Database, caller: Caller, cohort_id: str, now: datetime) -> None:
+    """Note in the audit trail who looks at the people of a cohort; once an hour is enough."""
+    action = "cohort.view"
+    with database.read() as connection:
+        known = access.audited_since(
+            connection,
+            actor=caller.actor,
+            action=action,
+            subject=cohort_id,
+            since=now - NOTED_FOR,
+        )
+    if not known:
+        with database.write() as connection:
+            access.add_audit(
+                connection, actor=caller.actor, action=action, subject=cohort_id, now=now
+            )
 
 
 def known_week(cohort: Cohort, week: int, carer_id: str | None) -> Session:

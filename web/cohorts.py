@@ -10,7 +10,14 @@ from course.calendar_file import staff_calendar
 from course.store import cohorts, rehearsals
 from integration.scheduling import Refused
 from web.access import Caller
-from web.cohort_view import CohortView, cohort_json, expected_version, known_cohort, problem_of
+from web.cohort_view import (
+    CohortView,
+    cohort_json,
+    expected_version,
+    known_cohort,
+    note_view,
+    problem_of,
+)
 from web.downloads import disposition
 from web.opening import Opening
 from web.operations import Operations
@@ -86,6 +93,8 @@ def add_cohorts(
         "GET", "/cohorts/<cohort_id>", summary="One cohort", roles=_ALL, answers={200: CohortOut}
     )
     def one(caller: Caller, cohort_id: str) -> Response:
+        known_cohort(database, caller, cohort_id)
+        note_view(database, caller, cohort_id, api.clock())
         return view.shown(cohort_id, caller, code=200)
 
     @api.add(

@@ -12,7 +12,7 @@ from course.model import Cohort
 from course.narrowing import Only
 from course.store import access
 from web.access import Caller
-from web.cohort_view import known_cohort
+from web.cohort_view import known_cohort, note_view
 from web.exports import FORMATS, Format, signed
 from web.operations import Operations
 from web.problems import Problem
@@ -38,6 +38,7 @@ def add_downloads(api: Operations, view: ReportView) -> None:
     )
     def attendance(caller: Caller, cohort_id: str, query: OnlyThose) -> Response:
         cohort = known_cohort(api.database, caller, cohort_id)
+        note_view(api.database, caller, cohort_id, api.clock())
         return jsonify(handed_out(caller, cohort, known_only(cohort, query)))
 
     def add_format(ending: str, form: Format) -> None:

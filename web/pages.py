@@ -20,7 +20,7 @@ from course.store import access, cohorts, evidence, rehearsals
 from web.access import Caller
 from web.attention import attention_items
 from web.board import BoardView, board_json
-from web.cohort_view import cohort_json, known_cohort, known_week
+from web.cohort_view import cohort_json, known_cohort, known_week, note_view
 from web.opening import Opening
 from web.opening_pages import add_opening
 from web.page import Pages
@@ -64,6 +64,7 @@ def create_pages(pages: Pages) -> Blueprint:
     @page("/cohorts/<cohort_id>", _ALL)
     def one_cohort(caller: Caller, cohort_id: str) -> AnyResponse:
         cohort = known_cohort(pages.database, caller, cohort_id)
+        note_view(pages.database, caller, cohort_id, pages.clock())
         with pages.database.read() as connection:
             enrolments = cohorts.read_enrolments(connection, cohort_id)
             steps = progress_of(connection, cohort, enrolments, sends_mail=pages.sends_mail)
@@ -95,6 +96,7 @@ def create_pages(pages: Pages) -> Blueprint:
             return Response(status=204)
         cohort = known_cohort(pages.database, caller, cohort_id)
         session = known_week(cohort, week, None)
+        note_view(pages.database, caller, cohort_id, pages.clock())
         shown = board_json(cohort, boards.built(cohort, session, mark))
         return pages.answer(
             "board_part.html" if "seen" in request.args else "board.html",

@@ -1,4 +1,4 @@
-"""Access tokens (hashed, scoped, expiring) and the audit trail (append-only)."""
+"""Access tokens (hashed, scoped, expiring) and the audit trail (append-only, chained)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from course.store import tables
+from course.store import audit_trail, tables
 from course.store.hashing import token_hash
 
 
@@ -98,10 +98,8 @@ def add_audit(
     detail: dict[str, Any] | None = None,
 ) -> None:
     """Append one line to the audit trail."""
-    connection.execute(
-        insert(tables.audit).values(
-            at=now, actor=actor, action=action, subject=subject, detail=detail
-        )
+    audit_trail.append(
+        connection, at=now, actor=actor, action=action, subject=subject, detail=detail
     )
 
 
@@ -110,17 +108,11 @@ def audited_since(
 ) -> bool:
     """Whether that person did that to that subject since then."""
     table = tables.audit
-    found = connection.execute(
-        select(table.c.id)
-        .where(
-            table.c.actor == actor,
-            table.c.action == action,
-            table.c.subject == subject,
-            table.c.at >= since,
-        )
-        .limit(1)
-    ).scalar()
-    return found is not None
+    who = audit_trail.done_by(connection, actor, action)
+    rows = connection.execute(
+        select(table.c.subject).where(table.c.done_by == who, table.c.at >= since)
+    )
+    return subject in rows.scalars()
 
 
 def done_since(
@@ -128,10 +120,6 @@ def done_since(
 ) -> list[datetime]:
     """When that person did one of those things since then."""
     table = tables.audit
-    return list(
-        connection.execute(
-            select(table.c.at).where(
-                table.c.actor == actor, table.c.action.in_(actions), table.c.at > since
-            )
-        ).scalars()
-    )
+    who = [audit_trail.done_by(connection, actor, action) for action in actions]
+    query = select(table.c.at).where(table.c.done_by.in_(who), table.c.at > since)
+    return list(connection.execute(query).scalars())

@@ -246,15 +246,19 @@ def with_places(
 def find_namesake(
     connection: Connection, *, platform: Platform, name: str, first_session_on: date
 ) -> str | None:
-    """The id of a live cohort with that name, platform and first Saturday, or None."""
-    return connection.execute(
-        select(tables.cohort.c.id).where(
-            tables.cohort.c.platform == platform.value,
-            tables.cohort.c.first_session_on == first_session_on,
-            func.lower(tables.cohort.c.name) == name.lower(),
-            tables.cohort.c.state.not_in([CohortState.CANCELLED.value, CohortState.FAILED.value]),
+    """The id of a live cohort with that name, platform and first Saturday, or None.
+
+    Names are sealed: those that begin on that day are compared here.
+    """
+    table = tables.cohort
+    rows = connection.execute(
+        select(table.c.id, table.c.name).where(
+            table.c.platform == platform.value,
+            table.c.first_session_on == first_session_on,
+            table.c.state.not_in([CohortState.CANCELLED.value, CohortState.FAILED.value]),
         )
-    ).scalar()
+    )
+    return next((row.id for row in rows if row.name.lower() == name.lower()), None)
 
 
 def cohorts_in_state(connection: Connection, state: CohortState) -> list[str]:

@@ -139,13 +139,22 @@ def end_sessions(
 ) -> int:
     """End one session, or all of one person; how many were live."""
     table = tables.staff_session
-    which = tables.staff_session.c.session_hash == token_hash(session or "")
-    if of is not None:
-        which = table.c.account == of.account
-        if of.account is None:
-            which = table.c.account.is_(None) & (table.c.name == of.name)
+    if of is None:
+        ended = [token_hash(session or "")]
+    else:
+        # Names are sealed, so the live sessions are read and compared here.
+        live = connection.execute(
+            select(table.c.session_hash, table.c.name).where(
+                table.c.account.is_(None) if of.account is None else table.c.account == of.account,
+                table.c.ended_at.is_(None),
+                table.c.created_at > now - LONGEST,
+            )
+        )
+        ended = [row.session_hash for row in live if of.account or row.name == of.name]
     done = connection.execute(
-        update(table).where(which, table.c.ended_at.is_(None)).values(ended_at=now)
+        update(table)
+        .where(table.c.session_hash.in_(ended), table.c.ended_at.is_(None))
+        .values(ended_at=now)
     )
     return int(done.rowcount)
 

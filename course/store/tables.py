@@ -49,10 +49,10 @@ cohort = Table(
     "cohort",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("name", Text, nullable=False),
+    Column("name", Sealed, nullable=False),
     Column("platform", String(16), nullable=False),
     Column("state", String(24), nullable=False),
-    Column("problem", Text),
+    Column("problem", Sealed),
     Column("organiser", Text, nullable=False),
     Column("timezone", String(64), nullable=False),
     Column("first_session_on", Date, nullable=False),
@@ -146,7 +146,7 @@ invitation = Table(
     Column("platform", String(16), primary_key=True),
     Column("invitation_ref", Text),
     Column("join_url", Sealed),
-    Column("problem", Text),
+    Column("problem", Sealed),
 )
 
 former_invitation = Table(
@@ -166,7 +166,7 @@ mail = Table(
     Column("timetable", String(64), nullable=False),
     Column("made_at", UtcDateTime, nullable=False),
     Column("sent_at", UtcDateTime),
-    Column("problem", Text),
+    Column("problem", Sealed),
     UniqueConstraint("carer_id", "timetable"),
 )
 
@@ -195,7 +195,7 @@ watch = Table(
     Column("renewal_due_at", UtcDateTime),
     Column("renewed_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
-    Column("problem", Text),
+    Column("problem", Sealed),
 )
 
 bot_call = Table(
@@ -211,7 +211,7 @@ bot_call = Table(
     Column("call_ref", Text),
     Column("kept_alive_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
-    Column("problem", Text),
+    Column("problem", Sealed),
 )
 
 mailbox_watch = Table(
@@ -224,7 +224,7 @@ mailbox_watch = Table(
     Column("watch_ref", Text),
     Column("expires_at", UtcDateTime),
     Column("renewal_due_at", UtcDateTime),
-    Column("problem", Text),
+    Column("problem", Sealed),
 )
 
 # Arrives in rushes: as few indexes as can be, and none that is written in random order but the key.
@@ -284,7 +284,7 @@ correction = Table(
     Column("verdict", String(16)),
     Column("kind", String(16)),
     Column("reason", Sealed),
-    Column("made_by", Text, nullable=False),
+    Column("made_by", Sealed, nullable=False),
     Column("made_at", UtcDateTime, nullable=False),
 )
 
@@ -296,7 +296,7 @@ link = Table(
     Column("ref", String(64), nullable=False),
     Column("carer_id", ForeignKey("carer.id")),
     Column("taken_back", Boolean, nullable=False),
-    Column("made_by", Text, nullable=False),
+    Column("made_by", Sealed, nullable=False),
     Column("made_at", UtcDateTime, nullable=False),
 )
 
@@ -309,7 +309,7 @@ attestation = Table(
     Column("carer_id", ForeignKey("carer.id"), nullable=False),
     Column("with_carer_id", ForeignKey("carer.id")),
     Column("reason", Sealed, nullable=False),
-    Column("made_by", Text, nullable=False),
+    Column("made_by", Sealed, nullable=False),
     Column("made_at", UtcDateTime, nullable=False),
 )
 
@@ -325,7 +325,7 @@ message = Table(
     Column("sent_at", UtcDateTime, nullable=False),
     Column("taken_back_at", UtcDateTime),
     Column("settled_at", UtcDateTime),
-    Column("settled_by", Text),
+    Column("settled_by", Sealed),
 )
 
 rehearsal = Table(
@@ -355,8 +355,8 @@ rule_change = Table(
     Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
     Column("rule", JSON, nullable=False),
     Column("before", JSON, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("made_by", Text, nullable=False),
+    Column("reason", Sealed, nullable=False),
+    Column("made_by", Sealed, nullable=False),
     Column("made_at", UtcDateTime, nullable=False),
 )
 
@@ -370,7 +370,7 @@ register = Table(
     Column("record_complete", Boolean, nullable=False),
     Column("record_digest", String(32)),
     Column("resync_at", UtcDateTime),
-    Column("problem", Text),
+    Column("problem", Sealed),
     Column("verdicts", SealedJson),
 )
 
@@ -391,7 +391,7 @@ access_token = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("token_hash", String(64), nullable=False, unique=True),
-    Column("name", Text, nullable=False),
+    Column("name", Sealed, nullable=False),
     Column("role", String(16), nullable=False),
     Column("cohort_ids", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -403,7 +403,7 @@ signin_link = Table(
     "signin_link",
     metadata,
     Column("link_hash", String(64), primary_key=True),
-    Column("name", Text, nullable=False),
+    Column("name", Sealed, nullable=False),
     Column("role", String(16), nullable=False),
     Column("cohort_ids", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -415,7 +415,7 @@ staff_session = Table(
     "staff_session",
     metadata,
     Column("session_hash", String(64), primary_key=True),
-    Column("name", Text, nullable=False),
+    Column("name", Sealed, nullable=False),
     Column("role", String(16), nullable=False),
     Column("cohort_ids", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -430,8 +430,21 @@ audit = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("at", UtcDateTime, nullable=False),
-    Column("actor", Text, nullable=False),
+    Column("actor", Sealed, nullable=False),
     Column("action", String(48), nullable=False),
-    Column("subject", Text, nullable=False),
+    Column("subject", Sealed, nullable=False),
     Column("detail", SealedJson),
+    Column("done_by", String(32), nullable=False, server_default=""),
+    Column("detail_hash", String(64), nullable=False, server_default=""),
+    Column("previous_hash", String(64), nullable=False, server_default=""),
+    Column("hash", String(64), nullable=False, server_default=""),
+    Index("ix_audit_done_by", "done_by", "at"),
+)
+
+# One row: the key of the chain, the hash it begins after and that of its last line.
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("state", SealedJson, nullable=False),
 )

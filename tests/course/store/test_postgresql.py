@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 
 from course.store.cipher import Cipher
 from course.store.database import Database
+from tests.course.store import test_audit_trail as audit_cases
 from tests.course.store import test_database as cases
 from tests.postgresql import BINARIES, cluster
 from tests.webhooks import test_inbox as inbox_cases
@@ -63,6 +64,9 @@ def postgresql(server: str) -> Iterator[Database]:
         cases.test_the_migrations_make_exactly_the_tables_of_the_code,
         cases.test_an_idempotency_key_stays_bound_to_its_first_cohort,
         cases.test_sessions_that_ended_lately_are_due_until_their_register_is_closed,
+        audit_cases.test_lines_written_at_once_follow_one_another,
+        audit_cases.test_old_lines_are_forgotten_and_the_chain_goes_on,
+        audit_cases.test_what_somebody_did_lately_is_found_by_name_though_names_are_sealed,
         inbox_cases.test_a_repeat_is_a_success_and_changes_nothing,
         inbox_cases.test_concurrent_deliveries_are_all_stored,
         inbox_cases.test_one_bad_delivery_does_not_take_the_others_with_it,
