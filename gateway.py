@@ -20,6 +20,7 @@ from webhooks.routes import LARGEST, PREFIX, Headers, Receivers, Request
 
 BODY_WITHIN = 10.0  # seconds for a client to send its body
 LARGEST_UPLOAD = 256 << 10  # bytes of a body for Flask
+SERVER = ("server", "circle")  # or the server's library would name itself
 NOT_PASSED = ("content-length", "transfer-encoding", "proxy", "forwarded")
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -65,7 +66,7 @@ class Gateway:
     ) -> None:
         self._receivers = receivers
         self._door = door
-        self._hardened = list(receivers.hardened)
+        self._hardened = [SERVER, *receivers.hardened]
         self._flask = flask
         self._threads = threads
         self._patience = Patience(BODY_WITHIN)
@@ -89,7 +90,7 @@ class Gateway:
             status, headers, answer = await asyncio.get_running_loop().run_in_executor(
                 self._threads, _call, self._flask, _environ(scope, body, self._door)
             )
-            exchange.response_bytes(status, headers, answer)
+            exchange.response_bytes(status, [SERVER, *headers], answer)
 
     async def _to_receivers(self, scope: Scope, exchange: Exchange, body: bytes | None) -> None:
         answer = await self._receivers.receive(

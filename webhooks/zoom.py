@@ -178,6 +178,9 @@ def _object(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
+_EVENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
+
+
 def fact_key(*parts: object) -> str:
     """The key of one fact: the same for every telling of it, whatever the delivery looked like.
 
@@ -191,7 +194,8 @@ def parse(body: bytes, *, received_at: datetime, sent_direction: str) -> Parsed:
     """Read a verified notification. Raises `Malformed`."""
     found = read_object(body)
     name = found.get("event")
-    if not isinstance(name, str) or not name or len(name) > 100 or "\0" in name:
+    # It is kept readable, as the notification's kind: nothing but a name gets there.
+    if not isinstance(name, str) or not _EVENT_NAME.fullmatch(name):
         raise Malformed("no event name")
     payload = _object(found.get("payload"), "payload")
     meeting = _object(payload.get("object"), "object")
