@@ -64,7 +64,7 @@ def add_board(api: Operations, view: BoardView, reports: ReportView) -> None:
         "/cohorts/<cohort_id>/sessions/<int:week>/board",
         summary="Who is in, who is missing and who needs a call, now",
         roles=_STAFF,
-        answers={200: BoardOut},
+        answers={200: BoardOut, 304: ""},
         headers={"If-None-Match": "The ETag of the board as you have it; 304 when it is the same"},
     )
     def board(caller: Caller, cohort_id: str, week: int) -> Response:

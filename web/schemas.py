@@ -49,6 +49,14 @@ def _phone(text: str) -> str:
     return text
 
 
+def _of_our_time(day: date) -> date:
+    """At the ends of the calendar there is no Saturday after, and no hour before."""
+    if not 2000 <= day.year <= 2199:
+        raise ValueError("must be a date between 2000 and 2199")
+    return day
+
+
+Day = Annotated[date, AfterValidator(_of_our_time)]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
 Email = Annotated[str, Field(max_length=128), AfterValidator(_address)]
 Phone = Annotated[str, Field(max_length=40), AfterValidator(_phone)]
@@ -101,8 +109,8 @@ class CohortIn(Strict):
 
     name: Name
     platform: Platform
-    first_session_on: date
-    skip_dates: Annotated[list[date], Field(max_length=20)] = []
+    first_session_on: Day
+    skip_dates: Annotated[list[Day], Field(max_length=20)] = []
     organiser: Annotated[str, Field(max_length=200), AfterValidator(_plain)] | None = None
     session_minutes: int = COURSE.session_minutes
     first_session_minutes: int = COURSE.first_session_minutes
@@ -116,7 +124,7 @@ class CohortIn(Strict):
 class SessionChange(Strict):
     """Another time, another length, or both, for one session."""
 
-    starts_at: AwareDatetime | None = None
+    starts_at: Annotated[AwareDatetime, AfterValidator(_of_our_time)] | None = None
     minutes: int | None = None
 
 
@@ -145,7 +153,7 @@ class TimetableQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    first_session_on: date
+    first_session_on: Day
     skip_dates: Annotated[str, Field(max_length=400)] = ""
 
 
