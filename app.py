@@ -46,7 +46,7 @@ from integration.teams_signin import EntraSignin
 from integration.zoom import ZoomProvider
 from settings import Settings, SettingsError
 from web.api import create_api
-from web.headers import install_headers
+from web.headers import HSTS, install_headers
 from web.health import Metrics, create_health
 from web.join import create_join_page
 from web.notice import Practice
@@ -60,7 +60,7 @@ from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
 from webhooks.recovery import Recovery
 from webhooks.rereading import Reader, Rereader
-from webhooks.routes import Receivers
+from webhooks.routes import HARDENED, Receivers
 
 # Requests for people's pages and Graph's notifications wait for different things: one kind never
 # takes the threads of the other.
@@ -343,6 +343,7 @@ def create_app(
         counted=metrics,
         clock=clock,
         threads=ThreadPoolExecutor(HOOK_THREADS, thread_name_prefix="hook"),
+        hardened=(*HARDENED, HSTS) if settings.public_url.startswith("https://") else HARDENED,
     )
     flask.register_blueprint(
         create_health(

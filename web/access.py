@@ -99,11 +99,18 @@ def csrf_token(session: str) -> str:
     return hashlib.sha256(f"csrf {session}".encode()).hexdigest()
 
 
+def must_not_be_anothers() -> None:
+    """Refuse a sign-in that another site's page sent: nobody is signed in as somebody else."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in _OURS:
+        raise Problem(403, "This did not come from a page of ours", "Open this page and try again.")
+
+
 def must_be_ours(session: str) -> None:
     """Refuse a change that another site's page may have asked for."""
     given = request.headers.get("X-CSRF-Token") or request.form.get("csrf_token", "")
     ours = hmac.compare_digest(given.encode(), csrf_token(session).encode())
-    if not ours or request.headers.get("Sec-Fetch-Site", "same-origin") not in _OURS:
+    must_not_be_anothers()
+    if not ours:
         raise Problem(
             403,
             "This did not come from a page of ours",

@@ -6,6 +6,12 @@ from flask import Flask, Response
 
 POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
+# What no page of ours asks a browser for; the join page alone looks at camera and microphone.
+_UNUSED = ("geolocation", "display-capture", "payment", "usb", "serial", "midi")
+ALLOWED = f"camera=(), microphone=(), {', '.join(f'{name}=()' for name in _UNUSED)}"
+FOR_DEVICES = ALLOWED.replace("camera=(), microphone=()", "camera=(self), microphone=(self)")
+HSTS = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+
 
 def install_headers(app: Flask, *, public_url: str) -> None:
     """No framing, no sniffing, no referrer, nothing kept by caches, no other site's access."""
@@ -17,9 +23,8 @@ def install_headers(app: Flask, *, public_url: str) -> None:
         answer.headers.setdefault("Referrer-Policy", "no-referrer")
         answer.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
         answer.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        answer.headers.setdefault("Permissions-Policy", ALLOWED)
         answer.headers.setdefault("Cache-Control", "no-store")
         if public_url.startswith("https://"):
-            answer.headers.setdefault(
-                "Strict-Transport-Security", "max-age=31536000; includeSubDomains"
-            )
+            answer.headers.setdefault(*HSTS)
         return answer

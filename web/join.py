@@ -31,6 +31,7 @@ from course.store import cohorts, evidence, notices, rehearsals
 from course.store.cohorts import Enrolment
 from course.store.database import Database
 from web.access import open_door
+from web.headers import FOR_DEVICES
 from web.join_moment import Moment, Phase, moment_of
 from web.limits import RateLimit, client_address
 from web.notice import Notice, Practice
@@ -149,7 +150,7 @@ def create_join_page(
         answer.headers["Content-Security-Policy"] = POLICY.format(
             own=f"{parts.scheme}://{parts.netloc}"
         )
-        answer.headers["Permissions-Policy"] = "camera=(self), microphone=(self), geolocation=()"
+        answer.headers["Permissions-Policy"] = FOR_DEVICES
         return answer
 
     def closed(guest: Guest | None, token: str) -> Response:

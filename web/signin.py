@@ -23,6 +23,7 @@ from web.access import (
     authenticate,
     csrf_token,
     must_be_ours,
+    must_not_be_anothers,
     open_door,
     session_id,
 )
@@ -89,6 +90,7 @@ def create_signin(
     @routes.post("/signin")
     @open_door
     def by_token() -> AnyResponse:
+        must_not_be_anothers()
         failures.check(client_address())
         token, after = request.form.get("token", "").strip(), request.form.get("next", "/")
         with database.read() as connection:
@@ -112,6 +114,7 @@ def create_signin(
     @routes.post("/signin/<link>")
     @open_door
     def by_link(link: str) -> AnyResponse:
+        must_not_be_anothers()
         failures.check(client_address())
         with database.write() as connection:
             staff = staff_sessions.use_link(connection, link[:100], now=clock())
