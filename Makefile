@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: screenshots help setup setup-dev demo serve test lint bench bench-truth lock clean
+.PHONY: screenshots help setup setup-dev demo serve test lint sbom bench bench-truth lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,11 +24,16 @@ test: setup-dev ## Run every test; no network, no account, no server to start by
 screenshots: setup-dev ## Pictures of every page into docs/screenshots; needs chromium
 	@$(PY) -m tests.browser.screenshots
 
-lint: setup-dev ## Formatter, linter, strict types, security checks
+lint: setup-dev ## Formatter, linter, strict types, security checks, secrets, licences
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
-	@$(PY) -m bandit -q -c pyproject.toml -r course integration webhooks web bench *.py
+	@$(PY) -m bandit -q -c pyproject.toml -r course integration webhooks web bench scripts *.py
+	@$(PY) scripts/secret_scan.py
+	@$(PY) scripts/sbom.py --check
+
+sbom: setup-dev ## What the service is made of, as CycloneDX (sbom.json), and its licences
+	@$(PY) scripts/sbom.py
 
 bench: setup-dev ## Measure webhooks against peers and beside open boards, openings against the limits, as ratios (20 minutes)
 	@$(PY) -m bench.webhooks
