@@ -63,7 +63,7 @@ def licence_of(name: str) -> str:
         for c in told.get_all("Classifier") or ()
         if c.startswith("License ::")
     ]
-    plain = (told["License"] if "License" in told else "").strip().split("\n")[0]
+    plain = (told["License"] or "").strip().split("\n")[0]
     return ", ".join(classified) or plain[:80]
 
 
