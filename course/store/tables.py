@@ -335,7 +335,7 @@ rehearsal = Table(
     Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
     Column("starts_at", UtcDateTime, nullable=False),
     Column("ends_at", UtcDateTime, nullable=False),
-    Column("offered_by", Text, nullable=False),
+    Column("offered_by", Sealed, nullable=False),
     Column("offered_at", UtcDateTime, nullable=False),
     Column("withdrawn_at", UtcDateTime),
 )

@@ -121,9 +121,9 @@ def test_giving_and_taking_roles_by_command_is_there(
         assert done.exit_code == 0, done.output
         return done.output
 
-    made = json.loads(circle("token create --role viewer --name Bo --cohort c1 --json"))
+    made = json.loads(circle("token create --role admin --name Bo --json"))
     circle(f"token revoke {made['id']}")
-    circle("signin --role facilitator --name Cy --cohort c2")
+    circle("signin --role admin --name Cy")
     database = open_sealed(**Settings.load().storage())
     assert lines(database) == [
         ("operator", "token.create", made["id"]),
@@ -133,8 +133,8 @@ def test_giving_and_taking_roles_by_command_is_there(
     with database.read() as connection:
         details = connection.execute(select(tables.audit.c.detail).order_by(tables.audit.c.id))
         assert details.scalars().all() == [
-            {"name": "Bo", "role": "viewer", "cohorts": ["c1"]},
+            {"name": "Bo", "role": "admin", "cohorts": []},
             None,
-            {"role": "facilitator", "cohorts": ["c2"]},
+            {"role": "admin", "cohorts": []},
         ]
     database.close()

@@ -27,6 +27,7 @@ READABLE = {
     "mailbox_watch": (("platform", "mailbox_ref"), ("problem",)),
     "message": (("id",), ("settled_by",)),
     "register": (("cohort_id", "week"), ("problem",)),
+    "rehearsal": (("id",), ("offered_by",)),
     "rule_change": (("id",), ("reason", "made_by")),
     "signin_link": (("link_hash",), ("name",)),
     "staff_session": (("session_hash",), ("name",)),
