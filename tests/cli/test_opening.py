@@ -10,11 +10,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text as sql
+from sqlalchemy import update
 from werkzeug.serving import make_server
 
 import cli_opening
 from cli_common import now
+from course.store import tables
 from integration.scheduling import Refused
 from tests.cli.conftest import circle
 from tests.web.conftest import Door
@@ -42,10 +43,7 @@ def becoming(door: Door, state: str, problem: str | None) -> WsgiApp:
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         if environ["REQUEST_METHOD"] == "GET":
             with door.database.write() as connection:
-                connection.execute(
-                    sql("UPDATE cohort SET state = :state, problem = :problem"),
-                    {"state": state, "problem": problem},
-                )
+                connection.execute(update(tables.cohort).values(state=state, problem=problem))
         return door.app(environ, start_response)
 
     return app

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from cli_common import now
+from course.store import tables
 from course.store.database import Database
 from tests.cli.test_opening import body, served
 from tests.web.conftest import Door
@@ -126,7 +128,7 @@ def test_the_board_is_drawn_again_until_ctrl_c(stored: Database) -> None:
     with terminal("board", FULL, "--watch", "--week", "7") as shown:
         assert "Maya Patel" in shown.until("Ctrl-C ends it.")
         with stored.write() as connection:
-            connection.exec_driver_sql("UPDATE cohort SET name = 'Renamed'")
+            connection.execute(update(tables.cohort).values(name="Renamed"))
         shown.forget()
         assert "\x1b[2J" in shown.until("Renamed, week 7")
         shown.process.send_signal(signal.SIGINT)
