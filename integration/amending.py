@@ -20,6 +20,7 @@ from course.store import series as series_store
 from course.store.database import Database, Transaction
 
 SAME_CLICK = timedelta(minutes=1)
+HOUSEHOLDS = 200  # of a cohort; as many as one can be opened with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +233,12 @@ class Amending:
         household: NewHousehold,
         came_from: Sequence[str] = (),
     ) -> None:
+        if len({c.household for c in cohort.carers if c.withdrawn_at is None}) >= HOUSEHOLDS:
+            raise Refused(
+                "unacceptable",
+                f"A cohort holds {HOUSEHOLDS} households at most. Open another one.",
+                field="reference",
+            )
         carers, tokens = draft_carers([household], enrolled_at=self._clock())
         if came_from:
             carers = tuple(

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from course.store import access
+from course.store import access, cohorts
 from front_door import FrontDoor, front_door
 from settings import Settings, SettingsError
+from tests.factories import make_carer, make_cohort
 from tests.webhooks.bridge import over
 from tests.whole_app import PUBLIC, WholeApp, whole_app
 from web.limits import RateLimit
@@ -182,6 +183,19 @@ def test_the_limit_on_new_cohorts_is_a_persons_for_a_day(app: WholeApp) -> None:
     refused = client.post("/api/v1/cohorts", json=body, headers=headers, base_url=PUBLIC)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, str(23 * 3600))
     assert refused.json and "new cohorts" in refused.json["title"]
+
+
+def test_a_cohort_holds_so_many_households_and_no_more(app: WholeApp) -> None:
+    carers = tuple(make_carer(id=f"many-{n}", household=f"M{n}") for n in range(200))
+    full = make_cohort(id="full", name="Full", carers=carers, series_ref=None)
+    with app.service.database.write() as connection:
+        cohorts.insert_cohort(connection, full, {c.id: f"token-of-{c.id}" for c in carers})
+    body = {"reference": "One more", "carers": [{"name": "Ann Oak", "email": "ann@example.com"}]}
+    refused = app.flask.test_client().post(
+        "/api/v1/cohorts/full/households", json=body, headers=app.bearer("admin"), base_url=PUBLIC
+    )
+    assert refused.status_code == 422
+    assert "200 households" in refused.text
 
 
 def test_webhooks_are_never_counted(app: WholeApp) -> None:
