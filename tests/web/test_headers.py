@@ -55,6 +55,7 @@ def test_every_answer_is_hardened_whoever_asks(app: WholeApp) -> None:
                 base_url=PUBLIC,
             )
             is_hardened(answer, way)
+            assert answer.headers["X-Frame-Options"] == "DENY", way
             kept = answer.headers["Cache-Control"]
             assert kept == "no-store" or way.rule.startswith("/static/"), way
             if not way.rule.startswith("/join/"):
