@@ -20,6 +20,10 @@ from webhooks.routes import LARGEST, PREFIX, Headers, Receivers, Request
 
 BODY_WITHIN = 10.0  # seconds for a client to send its body
 LARGEST_UPLOAD = 256 << 10  # bytes of a body for Flask
+NOT_OURS = (
+    b'{"status": 421, "title": "This service has another name", "detail": "Ask for it by the '
+    b'address in PUBLIC_URL; whoever runs it can add names to ALLOWED_HOSTS."}'
+)
 SERVER = ("server", "circle")  # or the server's library would name itself
 NOT_PASSED = ("content-length", "transfer-encoding", "proxy", "forwarded")
 
@@ -74,7 +78,8 @@ class Gateway:
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
         """Answer one request."""
         if not self._door.is_ours(scope.path, scope.headers.get("host"), scope.authority):
-            exchange.response_empty(421, [("connection", "close"), *self._hardened])
+            headers = [("connection", "close"), ("content-type", "application/problem+json")]
+            exchange.response_bytes(421, [*headers, *self._hardened], NOT_OURS)
             return
         hook = scope.path.startswith(PREFIX)
         try:
