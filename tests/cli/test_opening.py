@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 from werkzeug.serving import make_server
 
 import cli_opening
@@ -127,6 +127,6 @@ def test_nobody_and_somebody_else_at_that_address_are_told_apart(open_door: Door
     assert (garbled.exit_code, "is not JSON" in garbled.stderr) == (1, True)
     with open_door.database.read() as connection:
         live = connection.execute(
-            sql("SELECT count(*) FROM access_token WHERE revoked_at IS NULL")
+            text("SELECT count(*) FROM access_token WHERE revoked_at IS NULL")
         ).scalar()
     assert live == 0  # the command's own token ends with the call
