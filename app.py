@@ -22,6 +22,7 @@ from course.model import CorrectionKind, Platform, Rule
 from course.store import notifications
 from course.store.cipher import secret_from_file
 from course.store.database import Database, open_sealed
+from course.store.erasures import Erasures
 from course.store.pruning import prune
 from front_door import front_door
 from gateway import LARGEST_UPLOAD, Gateway
@@ -30,6 +31,7 @@ from integration.alignment import Alignment
 from integration.calls import CallBot
 from integration.enrolment import Enrolment
 from integration.facilitator_mail import FacilitatorMail
+from integration.forgetting import Forgetting
 from integration.holdings import Holdings
 from integration.housekeeping import Housekeeping
 from integration.live_media import LiveMedia
@@ -124,6 +126,7 @@ class Service:
     database: Database
     inbox: Inbox
     scheduling: Scheduling
+    erasures: Erasures
     pace: SharedPace
     rereader: Rereader
     chores: Mapping[str, Callable[[], int]]
@@ -133,6 +136,8 @@ class Service:
     def start(self) -> None:
         """Migrate, start the workflow engine, take up what was left."""
         self.database.migrate()
+        self.erasures.reapply()  # before anything is read or sent: this may be a restored backup
+        self.inbox.look_for_erased()
         self.pace.start()
         self.rereader.take_up_parked()
         DBOS.launch()
@@ -214,6 +219,7 @@ def create_app(
     )
     metrics = Metrics()
     inbox = Inbox(database, committed=metrics.committed)
+    erasures = Erasures(database, data_dir=settings.data_dir, clock=clock)
     zoom_reader = (
         ZoomReader(
             secrets=zoom.webhook_secrets,
@@ -369,6 +375,13 @@ def create_app(
         "note late evidence": reconciliation.note_late_evidence,
         "read waiting": rereader.read_waiting,
         "forget notifications": lambda: _prune(database, settings, clock()),
+        "finish erasures": Forgetting(
+            database=database,
+            erasures=erasures,
+            providers=providers,
+            clock=clock,
+            noted=inbox.look_for_erased,
+        ).finish,
     }
     if settings.mail_facilitators and settings.smtp_url and settings.mail_from:
         chores["tell facilitators"] = FacilitatorMail(
@@ -404,6 +417,7 @@ def create_app(
         database=database,
         inbox=inbox,
         scheduling=scheduling,
+        erasures=erasures,
         pace=pace,
         rereader=rereader,
         chores=chores,

@@ -124,7 +124,7 @@ class Judge:
         strangers: Found = []
         shared: dict[str, str] = {}
         for instance, connection, who in self._identified(instances):
-            if who.carer_id is not None and who.carer_id in self._roster.carers:
+            if who.carer_id is not None:
                 mine.setdefault(who.carer_id, []).append((instance, connection, who))
                 if connection.was_present:
                     shared.update(dict.fromkeys(who.shared_with, who.carer_id))
@@ -218,6 +218,15 @@ class Judge:
             elif who.carer_id in attested:
                 found.append((connection, f"{attested[who.carer_id].made_by} attested it"))
         return found
+
+    def all_connections_of(self, carer_id: str) -> list[Connection]:
+        """Every connection taken for that carer's, in sessions and apart from them."""
+        return [
+            connection
+            for instances in (*self._weeks.values(), self.apart)
+            for _, connection, who in self._identified(instances)
+            if who.carer_id == carer_id
+        ]
 
     def names_of_others(self, carer_ids: Collection[str]) -> set[str]:
         """Every name shown that is not plainly one of these carers' own.

@@ -21,6 +21,7 @@ from rapidfuzz import fuzz
 
 from course.connections import Connection
 from course.model import (
+    ERASED,
     Carer,
     Cohort,
     EventKind,
@@ -75,7 +76,7 @@ def normalise(name: str) -> str:
     return " ".join(re.sub(r"[^\w\s]|_", " ", text).split())
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A full name for exact comparison: only case, accents and spacing are forgiven."""
     text = unicodedata.normalize("NFKD", name)
     return " ".join("".join(c for c in text if not unicodedata.combining(c)).casefold().split())
@@ -83,13 +84,13 @@ def _plain(name: str) -> str:
 
 def plain_names(connection: Connection) -> frozenset[str]:
     """The names that it was shown under, for exact comparison."""
-    return frozenset(_plain(name) for name in connection.names)
+    return frozenset(plain_name(name) for name in connection.names)
 
 
 def _keys(participants: Iterable[Participant], connection_ref: str) -> list[str]:
     """What a participant may be remembered by, the most lasting first."""
     seen = list(participants)
-    names = [n for n in (_plain(p.display_name) for p in seen) if n]
+    names = [n for n in (plain_name(p.display_name) for p in seen) if n]
     return [
         *(f"email {p.email.casefold()}" for p in seen if p.email),
         *(f"account {p.account_ref}" for p in seen if p.account_ref and p.stable_account),
@@ -137,14 +138,15 @@ class Roster:
             refs = (carer.invitation_ref, *carer.former_invitation_refs)
             for ref in sorted({ref for ref in refs if ref}):
                 self._by_invitation.setdefault(ref, []).append(carer)
-            if carer.email:
-                self._by_email.setdefault(carer.email.casefold(), []).append(carer)
-            self._by_name.setdefault(_plain(carer.name), []).append(carer)
+            for email in {e.casefold() for e in (carer.email, *carer.former_emails) if e}:
+                self._by_email.setdefault(email, []).append(carer)
+            for name in {plain_name(n) for n in (carer.name, *carer.former_names)}:
+                self._by_name.setdefault(name, []).append(carer)
         self._staff_emails = {
             cohort.organiser.casefold(),
             *(f.email.casefold() for f in cohort.facilitators),
         }
-        self._staff_names = {_plain(f.name) for f in cohort.facilitators} - set(self._by_name)
+        self._staff_names = {plain_name(f.name) for f in cohort.facilitators} - set(self._by_name)
         self._links = {link.ref: link for link in evidence.links}
         self._opened: dict[str, list[datetime]] = {}
         for event in sorted(evidence.events, key=lambda e: e.occurred_at):
@@ -157,8 +159,11 @@ class Roster:
         `before`: the connections of the same session that began earlier.
         """
         seen = connection.participants
-        names = list(dict.fromkeys(_plain(p.display_name) for p in seen if p.display_name))
+        names = list(dict.fromkeys(plain_name(p.display_name) for p in seen if p.display_name))
         for ref in sorted({p.invitation_ref for p in seen if p.invitation_ref}):
+            if ref.startswith(ERASED):
+                who = ref.removeprefix(ERASED)
+                return Identity(carer_id=who, known=True, how="somebody who was erased")
             if ref in self._by_invitation:
                 return self._one_of(self._by_invitation[ref], names, "personal link")
         if any(p.role is Role.BOT or _NOTE_TAKER.search(p.display_name) for p in seen):
@@ -182,7 +187,10 @@ class Roster:
 
     def _one_of(self, carers: Sequence[Carer], names: Sequence[str], how: str) -> Identity:
         """One link or address for several carers: the name chooses, else the first of them."""
-        chosen = next((c for c in carers if _plain(c.name) in names), carers[0])
+        chosen = next(
+            (c for c in carers if {plain_name(n) for n in (c.name, *c.former_names)} & {*names}),
+            carers[0],
+        )
         others = tuple(c.id for c in carers if c.id != chosen.id)
         return Identity(carer_id=chosen.id, known=True, how=how, shared_with=others)
 
@@ -200,7 +208,7 @@ class Roster:
             if self._opened_near(carers[0].id, connection.began_at):
                 how = "exact full name, and the own join page was opened just before"
             elif any(
-                name in {_plain(n) for n in earlier.names}
+                name in {plain_name(n) for n in earlier.names}
                 and self._opened_near(carers[0].id, earlier.began_at)
                 and _was_gone(earlier, connection.began_at)
                 for earlier in before
@@ -227,7 +235,7 @@ class Roster:
         """
         carer = self.carers[carer_id]
         names = list(dict.fromkeys(name for c in connections for name in c.names))
-        if any(_alike(name, carer.name) for name in names):
+        if any(_alike(name, own) for name in names for own in (carer.name, *carer.former_names)):
             return ()
         return tuple(n for n in names if _FULL_NAME.fullmatch(normalise(n)))
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+# Stands in a participant's `invitation_ref`, before a random id, once the carer it was is erased.
+ERASED = "erased:"
+
 
 class Platform(StrEnum):
     """Where a cohort meets."""
@@ -247,6 +250,8 @@ class Carer:
     e-mail address may share it; `former_invitation_refs` are links that are gone, by which older
     evidence still knows them. `enrolled_at` is when they were enrolled, `transferred_from` the
     same person's id in the cohort they came from; `phone` is for a call when they are missing.
+    `former_names` and `former_emails` are those that were put right since: older evidence knows
+    them by these. `restricted`: kept, but neither shown to anybody but an admin nor written to.
     """
 
     id: str
@@ -260,6 +265,9 @@ class Carer:
     invitation_ref: str | None = None
     former_invitation_refs: tuple[str, ...] = ()
     transferred_from: str | None = None
+    former_names: tuple[str, ...] = ()
+    former_emails: tuple[str, ...] = ()
+    restricted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,6 +114,8 @@ class Alignment:
                 join_url=made.join_url or None,
             )
             for person in plan.invitees if invited else ():
+                if cohorts.read_carer_cohort(connection, person.marker) is None:
+                    continue  # erased while the platform was asked
                 series_store.save_invitation(
                     connection, person.marker, held.cohort.platform, ref=None, join_url=None
                 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from course.model import Carer
 from course.store import cohorts
 from course.store import series as series_store
+from integration.durable import Superseded
 from integration.holdings import Holding, Holdings, invitee
 
 
@@ -39,7 +40,7 @@ class Enrolment:
     def invite(self, cohort_id: str, version: int, carer_id: str) -> None:
         """Invite one carer and keep the link."""
         held = self._holdings.read(cohort_id, version)
-        carer = next(c for c in held.cohort.carers if c.id == carer_id)
+        carer = _taking_part(held, carer_id)
         if carer.invitation_ref is not None:
             return
         personal = not held.provider.invites_with_series
@@ -51,17 +52,23 @@ class Enrolment:
                 )
         invitation = held.provider.invite(held.series, invitee(carer), tried=tried)
         with self._database.write() as connection:
-            series_store.save_invitation(
-                connection,
-                carer_id,
-                held.cohort.platform,
-                ref=invitation.ref,
-                join_url=invitation.join_url,
-            )
+            erased = cohorts.read_carer_cohort(connection, carer_id) is None
+            if not erased:
+                series_store.save_invitation(
+                    connection,
+                    carer_id,
+                    held.cohort.platform,
+                    ref=invitation.ref,
+                    join_url=invitation.join_url,
+                )
+        if erased:  # while the platform was asked
+            held.provider.withdraw(held.series, invitee(carer), invitation.ref)
+            raise Superseded
 
     def note_refusal(self, cohort_id: str, version: int, carer_id: str, problem: str) -> None:
         """Keep why a carer could not be invited; the others go on."""
         held = self._holdings.read(cohort_id, version)
+        _taking_part(held, carer_id)
         with self._database.write() as connection:
             series_store.save_invitation(
                 connection,
@@ -112,7 +119,7 @@ class Enrolment:
     def withdraw(self, cohort_id: str, version: int, carer_id: str) -> None:
         """Take one carer's invitation back, unless another carer comes in with it."""
         held = self._holdings.read(cohort_id, version)
-        carer = next(c for c in held.cohort.carers if c.id == carer_id)
+        carer = _taking_part(held, carer_id)
         if not self._shared(held, carer):
             held.provider.withdraw(held.series, invitee(carer), carer.invitation_ref)
         with self._database.write() as connection:
@@ -121,3 +128,11 @@ class Enrolment:
     @staticmethod
     def _shared(held: Holding, carer: Carer) -> bool:
         return carer.email.casefold() in held.by_address
+
+
+def _taking_part(held: Holding, carer_id: str) -> Carer:
+    """The carer. Raises `Superseded` when they were erased meanwhile: newer work is on its way."""
+    carer = next((c for c in held.cohort.carers if c.id == carer_id), None)
+    if carer is None:
+        raise Superseded
+    return carer

@@ -139,6 +139,8 @@ class Mailing:
         self, cohort: Cohort, enrolment: Enrolment, theirs: list[StoredMail], now: datetime
     ) -> str | None:
         carer, told = enrolment.carer, [m for m in theirs if m.sent_at is not None]
+        if carer.restricted:
+            return None
         if all(s.ends_at <= now for s in cohort.sessions):
             return None  # a course entered afterwards, or over: nothing to invite to
         if all(is_dropped(cohort, carer, s) for s in cohort.sessions):
@@ -151,14 +153,15 @@ class Mailing:
         """Send one mail, unless a newer timetable has overtaken it."""
         with self._database.read() as connection:
             cohort = cohorts.read_cohort(connection, cohort_id)
-            waiting = next(m for m in mail.read_mail(connection, cohort_id) if m.id == mail_id)
-            enrolment = next(
-                e
-                for e in cohorts.read_enrolments(connection, cohort_id)
-                if e.carer.id == waiting.carer_id
+            known = {e.carer.id: e for e in cohorts.read_enrolments(connection, cohort_id)}
+            waiting = next(
+                (m for m in mail.read_mail(connection, cohort_id) if m.id == mail_id), None
             )
             offered = rehearsals.read_rehearsals(connection, cohort_id)
-        if cohort is None or waiting.sent_at is not None:
+        enrolment = known.get(waiting.carer_id) if waiting is not None else None
+        if cohort is None or waiting is None or enrolment is None:
+            return  # erased since it was noted
+        if waiting.sent_at is not None or enrolment.carer.restricted:
             return
         if waiting.timetable != timetable_of(cohort, enrolment.carer):
             self.note_refusal(mail_id, mail.OVERTAKEN)

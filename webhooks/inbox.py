@@ -89,6 +89,10 @@ class Inbox:
         self._writer = threading.Thread(target=self._write, daemon=True, name="inbox writer")
         self._writer.start()
 
+    def look_for_erased(self) -> None:
+        """Read who was erased since: nothing personal of them is stored any more."""
+        self._journal.look_for_erased()
+
     async def stored(self, delivery: Delivery) -> None:
         """Store it, or find it stored. Returns after the commit. Raises `NotStored`."""
         loop = asyncio.get_running_loop()

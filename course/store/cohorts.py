@@ -21,6 +21,7 @@ from course.store import tables
 from course.store.hashing import token_hash
 from course.store.rules import read_rule, rule_json
 from course.store.series import read_series
+from course.store.tombstones import welcome_back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,7 @@ def insert_carers(
 ) -> None:
     """Enrol carers."""
     for carer in carers:
+        welcome_back(connection, cohort_id, [("name", carer.name), ("email", carer.email)])
         connection.execute(
             insert(tables.carer).values(
                 id=carer.id,
@@ -350,13 +352,14 @@ def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
                 invitation.c.platform == tables.cohort.c.platform,
             ),
         )
-        .where(carer.c.cohort_id == cohort_id)
+        .where(carer.c.cohort_id == cohort_id, carer.c.erased_at.is_(None))
         .order_by(carer.c.household, carer.c.position)
     ).mappings()
     former = _former_invitations(connection, cohort_id)
+    corrected = _former_names(connection, cohort_id)
     return [
         Enrolment(
-            carer=_carer(row, tuple(former.get(row["id"], ()))),
+            carer=_carer(row, tuple(former.get(row["id"], ())), corrected.get(row["id"], ())),
             join_token=row["join_token"],
             platform_join_url=row["join_url"],
             invitation_tried=row["invited"] is not None,
@@ -379,7 +382,25 @@ def _former_invitations(connection: Connection, cohort_id: str) -> dict[str, lis
     return found
 
 
-def _carer(row: RowMapping, former_invitation_refs: tuple[str, ...]) -> Carer:
+def _former_names(connection: Connection, cohort_id: str) -> dict[str, tuple[tuple[str, str], ...]]:
+    """(name, address) as they were before each was put right, by carer."""
+    table, carer = tables.former_name, tables.carer
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for carer_id, name, email in connection.execute(
+        select(table.c.carer_id, table.c.name, table.c.email)
+        .join(carer, carer.c.id == table.c.carer_id)
+        .where(carer.c.cohort_id == cohort_id)
+        .order_by(table.c.id)
+    ):
+        found[carer_id] = (*found.get(carer_id, ()), (name, email))
+    return found
+
+
+def _carer(
+    row: RowMapping,
+    former_invitation_refs: tuple[str, ...],
+    corrected: tuple[tuple[str, str], ...],
+) -> Carer:
     return Carer(
         id=row["id"],
         name=row["name"],
@@ -392,6 +413,11 @@ def _carer(row: RowMapping, former_invitation_refs: tuple[str, ...]) -> Carer:
         invitation_ref=row["invitation_ref"],
         former_invitation_refs=former_invitation_refs,
         transferred_from=row["transferred_from"],
+        former_names=tuple(dict.fromkeys(name for name, _ in corrected if name != row["name"])),
+        former_emails=tuple(
+            dict.fromkeys(email for _, email in corrected if email != row["email"])
+        ),
+        restricted=row["restricted_at"] is not None,
     )
 
 

@@ -8,6 +8,7 @@ lock of ours: SQLite's own waiting is a polling that some never win. https://www
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,6 +73,7 @@ class Database:
                 pool_timeout=3,
                 pool_pre_ping=True,
             )
+        self.cipher = cipher
         self.engine.dialect.circle_cipher = cipher  # type: ignore[attr-defined]
 
     @contextmanager
@@ -121,6 +123,32 @@ class Database:
         """Which version the tables are; None before the first migration."""
         with self.engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
+
+    def compact(self) -> bool:
+        """Leave no byte of what was deleted in the files; False when somebody was reading.
+
+        SQLite overwrites deleted rows (`secure_delete`); here the rest of each page and the
+        write-ahead log follow. PostgreSQL writes its tables anew; its own write-ahead log goes when
+        it is recycled. Takes a while for a large database, and writers wait meanwhile.
+        """
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if not self.is_sqlite:
+                connection.exec_driver_sql("VACUUM FULL")
+                return True
+            return self._compact_sqlite(connection)
+
+    def _compact_sqlite(self, connection: Connection) -> bool:
+        driver: Any = connection.connection.driver_connection
+        if not self._line.acquire(timeout=BUSY / 1000):
+            return False
+        try:
+            driver.execute("VACUUM")
+            busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            self._line.release()
+        return not busy
 
     def close(self) -> None:
         """Give every connection back."""

@@ -35,6 +35,7 @@ from course.model import (
 from course.store import rehearsals, statements, tables
 from course.store.journal import journal
 from course.store.registers import read_registers
+from course.store.tombstones import read_forgotten
 
 
 def event_values(event: ParticipantEvent) -> tuple[Any, ...]:
@@ -82,7 +83,8 @@ def _event(row: RowMapping) -> ParticipantEvent:
 
 
 def save_events(connection: Connection, events: Sequence[ParticipantEvent]) -> int:
-    """Store the facts that are not there yet; how many were new."""
+    """Store the facts that are not there yet; how many were new. Nobody erased comes back."""
+    events = read_forgotten(connection).without(events)
     facts = journal(tables.participant_event, connection.dialect)
     return facts.append(connection, [facts.encode(event_values(event)) for event in events])
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, literal_column, select, update
 
+from course.forgotten import Forgotten
 from course.model import ParticipantEvent, Platform
 from course.store import tables
 from course.store.database import Database
 from course.store.evidence import event_values
 from course.store.journal import Row, journal
+from course.store.tombstones import read_forgotten
 
 Encoded = tuple[Row | None, list[Row]]
 OPEN = ("waiting", "parked", "quarantined", "dropped", "flagged")
+ERASED_SINCE = "about somebody who was erased"
 VALIDATION = "'endpoint.url_validation'"
 
 
@@ -50,15 +53,28 @@ class EvidenceJournal:
         dialect = database.engine.dialect
         self._notifications = journal(tables.notification, dialect)
         self._events = journal(tables.participant_event, dialect)
+        self._database = database
+        self._forgotten = Forgotten()
+
+    def look_for_erased(self) -> None:
+        """Read who was erased: whoever brings deliveries cannot ask the database for each."""
+        with self._database.read() as connection:
+            self._forgotten = read_forgotten(connection)
 
     def encode(
         self, notification: Notification | None, events: Iterable[ParticipantEvent]
     ) -> Encoded:
         """A delivery as rows. One that tells just one fact is kept as that fact, without a
-        notification of its own: whose name it holds is then written down once."""
-        facts = [self._events.encode(event_values(event)) for event in events]
+        notification of its own: whose name it holds is then written down once. Of somebody who
+        was erased nothing personal is kept."""
+        told = list(events)
+        kept = self._forgotten.without(told)
+        facts = [self._events.encode(event_values(event)) for event in kept]
         if notification is None:
             return None, facts
+        of = (notification.platform, notification.series_ref, notification.body)
+        if kept != told or self._forgotten.named_in(*of):
+            notification = replace(notification, body=None, reason=ERASED_SINCE)
         return self._notifications.encode(_notification_values(notification)), facts
 
     def store(self, database: Database, deliveries: Iterable[Encoded]) -> int:

@@ -104,7 +104,42 @@ carer = Table(
     Column("join_token", Sealed, nullable=False),
     Column("join_token_hash", String(64), nullable=False, unique=True),
     Column("transferred_from", String(32)),
+    Column("restricted_at", UtcDateTime),
+    Column("erased_at", UtcDateTime),
     UniqueConstraint("cohort_id", "household", "position"),
+)
+
+former_name = Table(
+    "former_name",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("carer_id", ForeignKey("carer.id"), nullable=False, index=True),
+    Column("name", Sealed, nullable=False),
+    Column("email", Sealed, nullable=False),
+    Column("reason", Sealed, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+)
+
+# What is left of a carer who was erased: nothing that says who it was, and by keyed hashes enough
+# to know them again when an old backup or a late notification brings them back.
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
+    Column("erased_at", UtcDateTime, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("scope", String(24), nullable=False),
+    Column("reason", Sealed, nullable=False),
+    Column("hash_key", Sealed, nullable=False),
+    Column("hashes", JSON, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("to_tell", SealedJson),
+    Column("tell_at", UtcDateTime),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("problem", Text),
+    Column("compacted_at", UtcDateTime),
 )
 
 facilitator = Table(

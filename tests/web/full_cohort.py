@@ -5,6 +5,7 @@ Six registers are closed, the seventh is provisional, the eighth session is stil
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -185,8 +186,9 @@ def _event(
 ) -> ParticipantEvent:
     at: datetime = session.starts_at + timedelta(minutes=minute)
     name = participant.display_name if participant else ""
+    fact = f"{session.week}|{kind}|{minute}|{connection}|{level}|{name}"
     return ParticipantEvent(
-        key=f"{session.week}|{kind}|{minute}|{connection}|{level}|{name}",
+        key=f"zoom:{hashlib.sha256(fact.encode()).hexdigest()}",
         platform=Platform.ZOOM,
         kind=kind,
         occurred_at=at,

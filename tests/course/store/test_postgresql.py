@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -13,6 +14,7 @@ from course.store.cipher import Cipher
 from course.store.database import Database
 from tests.course.store import test_audit_trail as audit_cases
 from tests.course.store import test_database as cases
+from tests.course.store import test_erasure as erasure_cases
 from tests.postgresql import BINARIES, cluster
 from tests.webhooks import test_inbox as inbox_cases
 
@@ -75,3 +77,16 @@ def postgresql(server: str) -> Iterator[Database]:
 )
 def test_on_postgresql(case: Callable[[Database], None], postgresql: Database) -> None:
     case(postgresql)
+
+
+@pytest.mark.slow
+@pytest.mark.together
+@pytest.mark.parametrize(
+    "case",
+    erasure_cases.ON_BOTH,
+    ids=lambda case: case.__name__.removeprefix("test_"),
+)
+def test_erasure_on_postgresql(
+    case: Callable[[Database, Path], None], postgresql: Database, tmp_path: Path
+) -> None:
+    case(postgresql, tmp_path)
