@@ -295,6 +295,8 @@ def create_app(
             default_timezone=settings.timezone,
             sends_mail=sends_mail,
             quotas=quotas,
+            erasures=erasures,
+            wake=Housekeeping.wake,
         )
     )
     flask.register_blueprint(

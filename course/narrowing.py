@@ -76,7 +76,7 @@ def _alone(register: SessionRegister, ids: Collection[str], hide: Rewrite) -> Se
         for carer, week in register.weeks.items()
         if carer in ids
     }
-    return _rewritten(replace(register, weeks=weeks, unmatched=()), hide)
+    return rewritten(replace(register, weeks=weeks, unmatched=()), hide)
 
 
 def _hiding_others(
@@ -146,7 +146,7 @@ def without_addresses(report: AttendanceReport) -> AttendanceReport:
         return _ADDRESS.sub(NO_ADDRESS, text)
 
     carers = tuple(replace(c, name=hide(c.name)) for c in report.cohort.carers)
-    registers = [_rewritten(register, hide) for register in report.registers]
+    registers = [rewritten(register, hide) for register in report.registers]
     return replace(
         report,
         cohort=replace(report.cohort, carers=carers),
@@ -157,7 +157,7 @@ def without_addresses(report: AttendanceReport) -> AttendanceReport:
     )
 
 
-def _rewritten(register: SessionRegister, rewrite: Rewrite) -> SessionRegister:
+def rewritten(register: SessionRegister, rewrite: Rewrite) -> SessionRegister:
     """The register with every free text in it rewritten."""
 
     def week(found: CarerWeek) -> CarerWeek:

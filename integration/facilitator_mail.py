@@ -6,7 +6,7 @@ MAIL_FACILITATORS is set.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from course.board import Board, Place, build_board
+from course.board import Board, Place, Seat, build_board
 from course.model import Cohort, Evidence, Session
 from course.rehearsal import coming_rehearsal
+from course.restriction import shown_name
 from course.store import access, cohorts, evidence, mail, registers, watches
 from course.store.database import Connection, Database
 from integration.mailing import Post
@@ -111,16 +112,21 @@ class FacilitatorMail:
             f"{session.ends_at.astimezone(zone):%H:%M}.",
             f"Carers expected: {len(expected)}.",
             *_named(
-                "Told us that they cannot come", [s.carer.name for s in board.seats if s.absence]
+                "Told us that they cannot come",
+                _names(s for s in board.seats if s.absence),
             ),
             *_rehearsal(found, now=board.as_of, zone=zone),
             *_named(
                 "Never tested camera and microphone, neither on their page nor in a rehearsal",
-                [s.carer.name for s in expected if s.tested is None],
+                _names(s for s in expected if s.tested is None),
             ),
             *_named(
                 "Were never sent their link by mail",
-                [s.carer.name for s in expected if s.carer.id not in invited],
+                [
+                    shown_name(s.carer, to_admin=False)
+                    for s in expected
+                    if s.carer.id not in invited
+                ],
             ),
         ]
         for watch in watches.live_watches(connection, cohort.id):
@@ -179,8 +185,14 @@ def _missing(cohort: Cohort, board: Board) -> str:
     zone = ZoneInfo(cohort.timezone)
     away = [s for s in board.seats if s.absence is None and s.shared_with is None]
     lines = [
-        *_named("Not seen", [s.carer.name for s in away if s.place is Place.NOT_SEEN]),
-        *_named("In the waiting room", [s.carer.name for s in away if s.place is Place.WAITING]),
+        *_named(
+            "Not seen",
+            _names(s for s in away if s.place is Place.NOT_SEEN),
+        ),
+        *_named(
+            "In the waiting room",
+            _names(s for s in away if s.place is Place.WAITING),
+        ),
         *_named("Nobody knows who this is", [s.display_name or "no name" for s in board.strangers]),
     ]
     return f"At {board.as_of.astimezone(zone):%H:%M}:\n" + "\n".join(lines) if lines else ""
@@ -196,6 +208,10 @@ def _rehearsal(found: Evidence, *, now: datetime, zone: ZoneInfo) -> list[str]:
         f"Rehearsal: {begins:%A %-d %B, %H:%M} to {ends:%H:%M}; open the meeting of the session "
         "then. Whoever is seen counts as tested, not as attended."
     ]
+
+
+def _names(seats: Iterable[Seat]) -> list[str]:
+    return [shown_name(seat.carer, to_admin=False) for seat in seats]
 
 
 def _named(what: str, names: list[str]) -> list[str]:

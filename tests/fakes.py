@@ -63,6 +63,7 @@ class FakeProvider:
         self.calendars: dict[str, tuple[str, str]] = {}
         self.record = PlatformRecord(events=(), complete=False)
         self.calls: list[str] = []
+        self.meanwhile: dict[str, Callable[[], object]] = {}  # what happens during such a call
         self.trouble: list[tuple[str, ProviderError]] = []
         self.after: list[tuple[str, ProviderError]] = []
         self.shift: Callable[[Occurrence], Occurrence] = lambda occurrence: occurrence
@@ -80,6 +81,7 @@ class FakeProvider:
         return self._invites
 
     def _called(self, name: str) -> None:
+        self.meanwhile.pop(name, lambda: None)()
         self.calls.append(name)
         self._raise(self.trouble, name)
 

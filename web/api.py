@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify
 
 from course.model import Platform
 from course.store.database import Database
+from course.store.erasures import Erasures
 from web.access import open_door
 from web.attention import add_attention
 from web.board import BoardView, add_board
@@ -21,6 +22,7 @@ from web.downloads import add_downloads
 from web.families import add_families
 from web.opening import CohortOffice, Opening
 from web.operations import Operations
+from web.privacy import add_privacy
 from web.quotas import Quotas
 from web.registers import add_registers
 from web.rehearsals import add_rehearsals
@@ -45,11 +47,13 @@ def create_api(
     clock: Callable[[], datetime],
     public_url: str,
     default_timezone: str,
+    erasures: Erasures,
+    wake: Callable[[], None],
     sends_mail: bool = False,
     quotas: Quotas | None = None,
 ) -> Blueprint:
     """The blueprint. `configured`: the settings each platform still lacks; `sends_mail`: whether
-    a mail server and a sender are.
+    a mail server and a sender are; `wake` starts the chores now.
     """
     root = Blueprint("api", __name__)
     routes = Blueprint("v1", __name__, url_prefix="/api/v1")
@@ -77,6 +81,7 @@ def create_api(
     add_rule(api, reports)
     add_board(api, BoardView(database, clock), reports)
     add_attention(api)
+    add_privacy(api, reports, erasures=erasures, wake=wake)
 
     @root.get("/openapi.json")
     @open_door

@@ -10,8 +10,10 @@ from flask import Response, jsonify
 
 from course.model import CohortState, MessageKind, RegisterState, Verdict
 from course.reports import AttendanceReport, build_report
+from course.restriction import veiled
 from course.store import cohorts, evidence, mail, watches
 from course.store.database import Connection
+from course.store.tombstones import read_tombstones
 from web.access import Caller
 from web.operations import Operations
 from web.schemas import AttentionOut
@@ -84,7 +86,20 @@ def attention_items(
             if letter.problem and not letter.is_overtaken
         ]
         report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
+        if caller.role != "admin":
+            report = veiled(report)
         items += [{**about, **item} for item in _of_report(report)]
+        items += [
+            {
+                **about,
+                "kind": "erasure",
+                "week": None,
+                "since": stone.erased_at.isoformat(),
+                "says": stone.problem,
+            }
+            for stone in read_tombstones(connection, cohort_ids=[cohort.id])
+            if stone.problem
+        ]
     return sorted(items, key=lambda i: (i["since"], i["cohort"], i["says"]))
 
 

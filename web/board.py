@@ -13,6 +13,7 @@ from flask import Response, jsonify, request
 from course.board import Board, Place, build_board
 from course.model import Cohort, MessageKind, Session
 from course.reports import tested_json
+from course.restriction import shown_name
 from course.store import evidence, statements
 from course.store.database import Connection, Database
 from web.access import Caller
@@ -131,9 +132,9 @@ def board_json(cohort: Cohort, board: Board) -> dict[str, Any]:
         "carers": [
             {
                 "id": seat.carer.id,
-                "name": seat.carer.name,
-                "email": seat.carer.email,
-                "phone": seat.carer.phone,
+                "name": shown_name(seat.carer, to_admin=False),
+                "email": None if seat.carer.restricted else seat.carer.email,
+                "phone": None if seat.carer.restricted else seat.carer.phone,
                 "household": seat.carer.household,
                 "place": seat.place.value,
                 "since": local(seat.since),
@@ -143,12 +144,16 @@ def board_json(cohort: Cohort, board: Board) -> dict[str, Any]:
                 "devices": seat.devices,
                 "ticked": seat.ticked,
                 "calls_for": seat.calls_for or None,
-                "absence": seat.absence.text if seat.absence else None,
+                "absence": seat.absence.text
+                if seat.absence and not seat.carer.restricted
+                else None,
                 "shared_with": seat.shared_with,
                 "says_together": seat.says_together,
                 "tested": tested_json(seat.tested, zone),
                 "notes": [
-                    {"text": m.text, "by": m.settled_by, "at": local(m.sent_at)} for m in seat.notes
+                    {"text": m.text, "by": m.settled_by, "at": local(m.sent_at)}
+                    for m in seat.notes
+                    if not seat.carer.restricted
                 ],
             }
             for seat in seats

@@ -12,6 +12,7 @@ from flask import Response, jsonify, request
 
 from course.model import Cohort, CohortState, Session
 from course.programme import COURSE
+from course.restriction import shown_name
 from course.store import access, cohorts, mail
 from course.store.cohorts import Enrolment
 from course.store.database import Database
@@ -90,18 +91,19 @@ def cohort_json(
         "carers": [
             {
                 "id": e.carer.id,
-                "name": e.carer.name,
-                "email": e.carer.email if sees else None,
-                "phone": e.carer.phone if sees else None,
+                "name": shown_name(e.carer, to_admin=caller.role == "admin"),
+                "email": e.carer.email if _sees(caller, e) else None,
+                "phone": e.carer.phone if _sees(caller, e) else None,
                 "household": e.carer.household,
-                "join_url": f"{public_url}/join/{e.join_token}" if sees else None,
-                "platform_join_url": e.platform_join_url if sees else None,
+                "join_url": f"{public_url}/join/{e.join_token}" if _sees(caller, e) else None,
+                "platform_join_url": e.platform_join_url if _sees(caller, e) else None,
                 "problem": e.problem,
                 "enrolled_at": e.carer.enrolled_at.astimezone(zone).isoformat(),
                 "withdrawn_at": e.carer.withdrawn_at.astimezone(zone).isoformat()
                 if e.carer.withdrawn_at
                 else None,
                 "transferred_from": e.carer.transferred_from,
+                "restricted": e.carer.restricted,
             }
             for e in enrolments
         ],
@@ -113,6 +115,12 @@ def cohort_json(
             for reference in references
         ],
     }
+
+
+def _sees(caller: Caller, enrolment: Enrolment) -> bool:
+    """Whether this carer's address and links are for these eyes."""
+    hidden = enrolment.carer.restricted and caller.role != "admin"
+    return caller.sees_addresses and not hidden
 
 
 class Settling(Protocol):

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from course.model import Carer, Cohort, SessionState
 from course.rehearsal import coming_rehearsal
 from course.reports import explain
+from course.restriction import shown_name
 from course.store import access, cohorts, evidence, rehearsals
 from web.access import Caller
 from web.attention import attention_items
@@ -104,7 +105,7 @@ def create_pages(pages: Pages) -> Blueprint:
             here="cohorts",
             board=shown,
             mark=mark,
-            names={c.id: c.name for c in cohort.carers},
+            names={c.id: shown_name(c, to_admin=False) for c in cohort.carers},
             partners={
                 c.id: next(
                     (p for p in cohort.carers if p.household == c.household and p is not c), None
@@ -117,6 +118,9 @@ def create_pages(pages: Pages) -> Blueprint:
     def one_week(caller: Caller, cohort_id: str, week: int, carer_id: str) -> AnyResponse:
         cohort = known_cohort(pages.database, caller, cohort_id)
         session = known_week(cohort, week, carer_id)
+        carer = next(c for c in cohort.carers if c.id == carer_id)
+        if carer.restricted and caller.role != "admin":
+            raise Problem(403, "Restricted", "Ask an admin about this carer.")
         with pages.database.write() as connection:
             found = evidence.read_evidence(connection, cohort)
             access.add_audit(
@@ -127,7 +131,6 @@ def create_pages(pages: Pages) -> Blueprint:
                 now=pages.clock(),
             )
         register = next(r for r in reports.built(cohort).registers if r.session.week == week)
-        carer = next(c for c in cohort.carers if c.id == carer_id)
         return pages.answer(
             "week.html",
             caller=caller,
@@ -149,7 +152,7 @@ def create_pages(pages: Pages) -> Blueprint:
         with pages.database.read() as connection:
             items = attention_items(connection, caller, now=pages.clock())
             names = {
-                carer.id: carer.name
+                carer.id: shown_name(carer, to_admin=caller.role == "admin")
                 for cohort_id in {item["cohort"] for item in items}
                 for carer in (_carers(cohorts.read_cohort(connection, cohort_id)))
             }

@@ -11,6 +11,7 @@ from course.model import AllSessions, Carer, Cohort, Verdict
 from course.narrowing import Only, narrowed, without_addresses
 from course.programme import COURSE
 from course.reports import AttendanceReport, build_report, changes, report_json, roster
+from course.restriction import veiled
 from course.store import access, cohorts, evidence, revisions
 from course.store.database import Connection, Database
 from web.access import Caller
@@ -97,6 +98,8 @@ class ReportView:
     def _shown(
         self, connection: Connection, built: AttendanceReport, caller: Caller
     ) -> dict[str, Any]:
+        if caller.role != "admin":
+            built = veiled(built)
         cohort, report = built.cohort, report_json(built)
         zone = ZoneInfo(cohort.timezone)
         for carer, shown in zip(roster(cohort), report["carers"], strict=True):

@@ -457,3 +457,45 @@ class AttentionOut(BaseModel):
     """What needs a person, the oldest first."""
 
     items: list[dict[str, Any]]
+
+
+class ErasureIn(Strict):
+    """Why a carer is erased. No names: it is kept."""
+
+    reason: Annotated[str, Field(max_length=500), AfterValidator(_plain)]
+
+
+class ErasedOut(BaseModel):
+    """What was done, and other carers with the same address: maybe the same person, maybe not."""
+
+    tombstones: list[str]
+    erased_at: str
+    platform: str
+    same_address: list[dict[str, str]]
+
+
+class CarerChange(Strict):
+    """What to put right, or whether to restrict; always with the reason."""
+
+    name: Name | None = None
+    email: Email | None = None
+    restricted: bool | None = None
+    reason: Annotated[str, Field(max_length=500), AfterValidator(_plain)]
+
+
+class CarerChangedOut(BaseModel):
+    """The carer as they are stored now, and the verdicts that are others for it."""
+
+    id: str
+    name: str
+    email: str
+    restricted: bool
+    platform: str | None
+    changed: list[dict[str, Any]]
+
+
+class Refusal(Strict):
+    """Which request was refused, and on what ground."""
+
+    request: Literal["access", "rectification", "restriction", "erasure"]
+    reason: Annotated[str, Field(max_length=500), AfterValidator(_plain)]

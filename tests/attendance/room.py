@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -27,6 +28,7 @@ from course.model import Carer, Facilitator, Platform
 from course.store import access, cohorts, watches
 from course.store import series as series_store
 from course.store.database import Database
+from course.store.erasures import Erasures
 from course.store.watches import StoredWatch
 from integration import zoom_record
 from integration.provider import PlatformRecord
@@ -208,6 +210,12 @@ class Room:
                 clock=self.clock,
                 public_url=self.public_url,
                 default_timezone="Europe/London",
+                erasures=Erasures(
+                    self.database,
+                    data_dir=Path(self.database.engine.url.database or "").parent,
+                    clock=self.clock,
+                ),
+                wake=lambda: None,
             )
         )
         app.register_blueprint(

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
+from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,9 @@ from aiosmtpd.controller import Controller
 from icalendar import Calendar
 
 from course.model import CohortState
+from course.store.erasures import Erasures
 from course.store.mail import read_mail
+from course.store.rectifying import restrict
 from demo import free_port
 from integration.durable import NO_TROUBLE, StepRefused, Work
 from integration.mailing import Mailing, SmtpPost
@@ -196,3 +199,21 @@ def test_a_course_that_is_over_invites_nobody(office: Office) -> None:
     cohort = office.open()
     office.clock.move(timedelta(weeks=20))
     assert post(office, "smtp://127.0.0.1:1").plan(cohort.id) == []
+
+
+def test_a_mail_that_waits_for_somebody_erased_or_restricted_is_never_sent(
+    office: Office, server: tuple[Mailbox, str], tmp_path: Path
+) -> None:
+    mailbox, url = server
+    cohort = office.open(first_session_on=date(2027, 2, 27))
+    mailing = post(office, url)
+    waiting = mailing.plan(cohort.id)
+    who = {c.name: c.id for c in cohort.carers}
+    erasures = Erasures(office.database, data_dir=tmp_path, clock=office.clock)
+    erasures.erase(who["Dev Patel"], reason="asked", actor=ACTOR)
+    with office.database.write() as connection:
+        restrict(connection, who["Zoë Ash"], since=office.clock())
+    for mail_id in waiting:
+        mailing.send(cohort.id, mail_id)
+    assert [m["To"] for m in mailbox.got] == ["maya@example.com"]
+    assert len(mailing.plan(cohort.id)) == 1  # the restricted one's still waits

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from course.model import CohortState, Platform
 from course.store import access, cohorts
 from course.store import series as series_store
 from course.store.database import Database
+from course.store.erasures import Erasures
 from integration.scheduling import NewCohort, NewHousehold, Refused
 from tests.factories import NOW, make_cohort
 from tests.fakes import FakeClock
@@ -120,6 +122,7 @@ class Door:
     missing: dict[Platform, list[str]]
     closed: list[tuple[str, int, str]]
     on_close: list[Exception]
+    woken: list[bool]
 
     def token(self, role: str = "admin", *cohort_ids: str) -> dict[str, str]:
         """The header of a fresh token."""
@@ -144,12 +147,13 @@ class Door:
 
 
 @pytest.fixture
-def door(database: Database) -> Door:
+def door(database: Database, tmp_path: Path) -> Door:
     """The API and the join page, with cohort-1 of one carer."""
     clock, office = FakeClock(NOW), FakeOffice(database)
     missing: dict[Platform, list[str]] = {Platform.ZOOM: [], Platform.TEAMS: ["TEAMS_TENANT_ID"]}
     closed: list[tuple[str, int, str]] = []
     on_close: list[Exception] = []
+    woken: list[bool] = []
 
     def close(cohort_id: str, week: int, actor: str) -> None:
         if on_close:
@@ -168,6 +172,8 @@ def door(database: Database) -> Door:
             clock=clock,
             public_url=PUBLIC,
             default_timezone="Europe/London",
+            erasures=Erasures(database, data_dir=tmp_path, clock=clock),
+            wake=lambda: woken.append(True),
         )
     )
     allowed: Callable[[str], bool] = lambda host: host == "zoom.us"  # noqa: E731
@@ -202,4 +208,4 @@ def door(database: Database) -> Door:
         series_store.save_invitation(
             connection, "carer-1", Platform.ZOOM, ref="r1", join_url="https://zoom.us/w/1?tk=x"
         )
-    return Door(app, app.test_client(), database, office, clock, missing, closed, on_close)
+    return Door(app, app.test_client(), database, office, clock, missing, closed, on_close, woken)

@@ -46,6 +46,9 @@ ROUTES = [
     ("GET", "/cohorts/cohort-1/calendar.ics", {"admin", "facilitator"}),
     ("GET", "/timetable", {"admin", "facilitator"}),
     ("POST", "/families", {"admin", "facilitator"}),
+    ("PATCH", "/carers/carer-1", {"admin", "facilitator"}),
+    ("POST", "/carers/carer-1/refusals", {"admin"}),
+    ("DELETE", "/carers/carer-1", {"admin"}),
 ]
 
 BODIES = {
@@ -61,6 +64,8 @@ BODIES = {
         "reference": "H9",
         "carers": [{"name": "Ann Other", "email": "ann@example.com"}],
     },
+    "refusals": {"request": "erasure", "reason": "a claim is pending"},
+    "/carers/carer-1": {"name": "Maya Rao", "reason": "typed wrongly"},
     "transfer": {"household": "H1", "to_cohort": "another-cohort"},
 }
 
@@ -95,7 +100,7 @@ def test_roles_and_ownership(door: Door, method: str, path: str, roles: set[str]
     for role in ("admin", "facilitator", "viewer"):
         answer = door.call(method, path, role)
         assert (answer.status_code == 403) is (role not in roles), (role, answer.json)
-        if role in roles and role != "admin" and "cohort-1" in path:
+        if role in roles and role != "admin" and ("cohort-1" in path or "carer-1" in path):
             stranger = door.token(role, "another-cohort")
             body = next((b for part, b in BODIES.items() if part in path), None)
             query = {"carer": "carer-1"} if path.endswith("evidence") else None

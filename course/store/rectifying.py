@@ -1,0 +1,43 @@
+"""Putting a carer's name or address right, and restricting what is done with their data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, update
+
+from course.model import Carer
+from course.store import tables
+
+
+def rectify(
+    connection: Connection,
+    carer: Carer,
+    *,
+    name: str,
+    email: str,
+    reason: str,
+    made_by: str,
+    now: datetime,
+) -> None:
+    """The right name and address from now on; older evidence still knows them by the old ones."""
+    connection.execute(
+        insert(tables.former_name).values(
+            carer_id=carer.id,
+            name=carer.name,
+            email=carer.email,
+            reason=reason,
+            made_by=made_by,
+            made_at=now,
+        )
+    )
+    connection.execute(
+        update(tables.carer).where(tables.carer.c.id == carer.id).values(name=name, email=email)
+    )
+
+
+def restrict(connection: Connection, carer_id: str, *, since: datetime | None) -> None:
+    """Keep the data and do nothing with them from `since` on; None lifts it."""
+    connection.execute(
+        update(tables.carer).where(tables.carer.c.id == carer_id).values(restricted_at=since)
+    )

@@ -1,0 +1,60 @@
+"""`circle privacy`: what an operator types and reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import main
+from course.store import cohorts
+from course.store.database import Database, open_sealed
+from settings import Settings
+from tests.web.full_cohort import FULL, save_full_cohort
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """The database that the command finds, with the full cohort."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    database = open_sealed(**Settings.load().storage())
+    database.migrate()
+    save_full_cohort(database)
+    return database
+
+
+def privacy(*arguments: str, answer: str | None = None) -> Result:
+    return CliRunner().invoke(main, ["privacy", *arguments], input=answer)
+
+
+def names(database: Database) -> list[str]:
+    with database.read() as connection:
+        cohort = cohorts.read_cohort(connection, FULL)
+    return [carer.name for carer in cohort.carers] if cohort else []
+
+
+def test_erasing_asks_first_and_says_what_is_left_to_do(stored: Database, tmp_path: Path) -> None:
+    refused = privacy("erase", "full-1", "--reason", "asked by letter", answer="n\n")
+    assert refused.exit_code == 1
+    assert "Maya Patel" in names(stored)
+    done = privacy("erase", "full-1", "--reason", "asked by letter", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert "Maya Patel" not in names(stored)
+    assert "takes them off the platform" in done.stdout
+    assert str(tmp_path / "erasures.jsonl") in done.stdout
+    again = privacy("erase", "full-1", "--reason", "asked by letter", "--yes")
+    assert again.exit_code == 1
+    assert "There is no carer full-1" in again.stderr
+
+
+def test_a_program_can_erase_and_read_the_answer(stored: Database) -> None:
+    done = privacy("erase", "full-3", "--reason", "asked", "--yes", "--json")
+    told = json.loads(done.stdout)
+    assert len(told["tombstones"]) == 1
+    assert told["platform_to_be_told"] is True
+    assert "Tom Becker" not in names(stored)

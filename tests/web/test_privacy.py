@@ -1,0 +1,159 @@
+"""What a carer may ask for, over the API: erasure, correction, restriction, refusal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from course.model import EventKind, Participant, ParticipantEvent, Platform, RegisterEntry, Source
+from course.store import cohorts, evidence, registers, tables
+from tests.factories import make_carer, make_cohort
+from tests.web.conftest import Door
+
+MAYA = "/carers/carer-1"
+
+
+def attends(door: Door, name: str, week: int = 1) -> None:
+    """Somebody of that name stays for a whole session, without a personal link."""
+    session = make_cohort().sessions[week - 1]
+    told = ParticipantEvent(
+        key=f"{name} {week}",
+        platform=Platform.ZOOM,
+        kind=EventKind.STAY,
+        occurred_at=session.starts_at,
+        until_at=session.ends_at,
+        source=Source.PLATFORM_RECORD,
+        series_ref="81000000001",
+        instance_ref=f"instance-{week}",
+        instance_started_at=session.starts_at,
+        connection_ref=f"{name} {week}",
+        participant=Participant(display_name=name, email="maya@example.com"),
+    )
+    entry = RegisterEntry(
+        week=week, closed_at=session.ends_at + timedelta(minutes=30), record_complete=True
+    )
+    with door.database.write() as connection:
+        evidence.save_events(connection, [told])
+        registers.save_register(connection, "cohort-1", entry)
+    door.clock.move(session.ends_at + timedelta(hours=1) - door.clock())
+
+
+def test_an_erased_carer_is_gone_from_every_answer(door: Door) -> None:
+    attends(door, "Maya Patel")
+    answer = door.call("DELETE", MAYA)
+    assert answer.status_code == 200
+    told = answer.get_json()
+    assert len(told["tombstones"]) == 1
+    assert told["platform"] == "is being told"
+    assert door.woken == [True]
+    assert door.call("DELETE", MAYA).status_code == 404
+    assert door.client.get("/join/join-token").status_code == 404
+    for path in (
+        *("/cohorts/cohort-1", "/cohorts/cohort-1/attendance", "/attention"),
+        *("/cohorts/cohort-1/sessions/1/versions", "/cohorts/cohort-1/sessions/1/board"),
+        "/cohorts/cohort-1/attendance.csv",
+    ):
+        text = door.call("GET", path).get_data(as_text=True)
+        assert "Maya" not in text, path
+        assert "carer-1" not in text, path
+
+
+def test_erasing_says_who_else_has_the_address(door: Door) -> None:
+    other = replace(make_cohort(), id="cohort-2", series_ref=None, carers=(make_carer(id="c2"),))
+    with door.database.write() as connection:
+        cohorts.insert_cohort(connection, other, {"c2": "other-token"})
+    told = door.call("DELETE", MAYA, json={"reason": "asked by letter"}).get_json()
+    assert told["same_address"] == [{"cohort": "cohort-2", "carer": "c2"}]
+
+
+def test_a_transferred_carer_is_erased_in_both_cohorts(door: Door) -> None:
+    there = make_carer(id="c2", transferred_from="carer-1")
+    other = replace(make_cohort(), id="cohort-2", series_ref=None, carers=(there,))
+    with door.database.write() as connection:
+        cohorts.insert_cohort(connection, other, {"c2": "other-token"})
+    told = door.call("DELETE", MAYA).get_json()
+    assert len(told["tombstones"]) == 2
+    assert told["same_address"] == []
+    with door.database.read() as connection:
+        assert connection.execute(select(tables.carer.c.id)).all() == []
+
+
+@pytest.mark.parametrize("role", ["facilitator", "viewer"])
+def test_only_an_admin_erases_restricts_and_refuses(door: Door, role: str) -> None:
+    assert door.call("DELETE", MAYA, role=role).status_code == 403
+    body = {"restricted": True, "reason": "asked"}
+    assert door.call("PATCH", MAYA, role=role, json=body).status_code == 403
+    no = {"request": "erasure", "reason": "legal claim"}
+    assert door.call("POST", f"{MAYA}/refusals", role=role, json=no).status_code == 403
+
+
+def test_a_corrected_name_counts_from_now_and_the_old_one_for_what_was(door: Door) -> None:
+    attends(door, "Maya Patel")
+    before = door.call("GET", "/cohorts/cohort-1/attendance").get_json()["carers"][0]["weeks"][0]
+    answer = door.call(
+        "PATCH",
+        MAYA,
+        role="facilitator",
+        json={"name": "Maya Rao", "email": "maya.rao@example.com", "reason": "married"},
+    )
+    told = answer.get_json()
+    assert (told["name"], told["email"]) == ("Maya Rao", "maya.rao@example.com")
+    assert told["changed"] == []
+    assert "keeps the earlier name" in told["platform"]
+    report = door.call("GET", "/cohorts/cohort-1/attendance").get_json()
+    assert report["carers"][0]["name"] == "Maya Rao"
+    assert report["carers"][0]["weeks"][0] == before
+    assert before["verdict"] != "absent"
+    assert report["unmatched"] == []
+    attends(door, "Maya Rao", week=2)
+    assert door.call("GET", "/cohorts/cohort-1/attendance").get_json()["unmatched"] == []
+    door.call("DELETE", MAYA)
+    with door.database.read() as connection:
+        assert connection.execute(select(tables.former_name)).all() == []
+
+
+def test_a_restricted_carer_is_kept_and_shown_to_admins_only(door: Door) -> None:
+    attends(door, "Maya Patel")
+    answer = door.call("PATCH", MAYA, json={"restricted": True, "reason": "contests accuracy"})
+    assert answer.get_json()["restricted"] is True
+    for path in (
+        *("/cohorts/cohort-1", "/cohorts/cohort-1/attendance", "/attention"),
+        *("/cohorts/cohort-1/sessions/2/board", "/cohorts/cohort-1/attendance.csv"),
+    ):
+        text = door.call("GET", path, role="facilitator").get_data(as_text=True)
+        assert "Maya" not in text, path
+        assert "maya@example.com" not in text, path
+    carer = door.call("GET", "/cohorts/cohort-1", role="facilitator").get_json()["carers"][0]
+    assert (carer["name"], carer["join_url"]) == ("restricted", None)
+    (week, *_) = door.call("GET", "/cohorts/cohort-1/attendance", role="viewer").get_json()[
+        "carers"
+    ][0]["weeks"]
+    assert week["verdict"] == "pending"
+    assert "Maya Patel" in door.call("GET", "/cohorts/cohort-1/attendance").get_data(as_text=True)
+    assert door.client.get("/join/join-token").status_code == 404
+    door.call("PATCH", MAYA, json={"restricted": False, "reason": "settled"})
+    assert door.client.get("/join/join-token").status_code == 200
+
+
+def test_each_request_stands_in_the_audit_trail(door: Door) -> None:
+    refused = door.call(
+        "POST", f"{MAYA}/refusals", json={"request": "erasure", "reason": "a claim is pending"}
+    )
+    assert refused.status_code == 204
+    door.call("PATCH", MAYA, json={"restricted": True, "reason": "meanwhile"})
+    door.call("PATCH", MAYA, json={"name": "Maya Rao", "reason": "typo"})
+    with door.database.read() as connection:
+        lines = connection.execute(select(tables.audit).order_by(tables.audit.c.id)).all()
+    assert [line.action for line in lines] == ["erasure.refuse", "carer.restrict", "carer.rectify"]
+    assert {line.subject for line in lines} == {"cohort-1/carer-1"}
+    assert lines[0].detail == {"reason": "a claim is pending"}
+    assert "Maya" not in str([line.detail for line in lines])
+
+
+def test_a_change_needs_a_reason_and_something_to_change(door: Door) -> None:
+    faults = door.call("PATCH", MAYA, json={"name": "Maya Rao"}).get_json()["errors"]
+    assert [fault["field"] for fault in faults] == ["reason"]
+    assert door.call("PATCH", "/carers/nobody", json={"reason": "x"}).status_code == 404
