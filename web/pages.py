@@ -25,6 +25,7 @@ from web.cohort_view import cohort_json, known_cohort, known_week, note_view
 from web.opening import Opening
 from web.opening_pages import add_opening
 from web.page import Pages
+from web.problems import Problem
 from web.progress import progress_of
 from web.rehearsals import rehearsal_json
 from web.report_view import ReportView
