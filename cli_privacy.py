@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
@@ -14,6 +15,54 @@ ACTOR = "operator"
 @click.group()
 def privacy() -> None:
     """Copies, erasure, retention: what is asked under data protection law."""
+
+
+@privacy.command("export")
+@click.argument("carer_id", metavar="CARER")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="File to write: .json, or .pdf to read.",
+)
+def export(carer_id: str, output: Path) -> None:
+    """Write a copy of everything held on CARER, and nothing of anybody else."""
+    from course.store.access import add_audit
+    from course.store.subject_access import held_on
+    from web.subject_access import subject_access_pdf
+
+    settings, form = read_settings(), output.suffix.lower().lstrip(".")
+    if form not in ("json", "pdf"):
+        raise click.ClickException(f"{output} should end in .json or .pdf.")
+    with open_database(settings).write() as connection:
+        held = held_on(connection, carer_id, now=now())
+        if held is None:
+            raise _unknown(carer_id)
+        add_audit(
+            connection,
+            actor=ACTOR,
+            action="carer.export",
+            subject=carer_id,
+            now=now(),
+            detail={"format": form},
+        )
+    content = (
+        subject_access_pdf(held, timezone=settings.timezone)
+        if form == "pdf"
+        else f"{json.dumps(held, indent=2, ensure_ascii=False)}\n".encode()
+    )
+    try:
+        output.touch(mode=0o600)
+        output.write_bytes(content)
+    except OSError as e:
+        raise click.ClickException(f"{output} could not be written: {e.strerror}") from e
+    click.echo(f"written: {output}", err=True)
+
+
+def _unknown(carer_id: str) -> click.ClickException:
+    return click.ClickException(
+        f"There is no carer {carer_id}. Their ids: circle report COHORT --format json"
+    )
 
 
 @privacy.command("erase")
@@ -37,9 +86,7 @@ def erase(carer_id: str, *, reason: str, yes: bool, as_json: bool) -> None:
     try:
         done = erasures.erase(carer_id, reason=reason, actor=ACTOR)
     except UnknownCarer as e:
-        raise click.ClickException(
-            f"There is no carer {carer_id}. Their ids: circle report COHORT --format json"
-        ) from e
+        raise _unknown(carer_id) from e
     told = {
         "tombstones": [stone.id for stone in done.stones],
         "erased_at": done.stones[0].erased_at.isoformat(),
@@ -56,3 +103,17 @@ def erase(carer_id: str, *, reason: str, yes: bool, as_json: bool) -> None:
     for cohort, other in done.same_address:
         click.echo(f"The same address: carer {other} in cohort {cohort}. The same person? Decide.")
     click.echo(f"Back up {told['keep_apart']} apart from the database: a restored backup needs it.")
+
+
+@privacy.command("map")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def data_map(*, as_json: bool) -> None:
+    """Print the data map: every column, what it is, why, for how long, who sees it."""
+    from dataclasses import asdict
+
+    from course.store.data_map import as_markdown, entries
+
+    if as_json:
+        click.echo(json.dumps([asdict(entry) for entry in entries()], indent=2))
+    else:
+        click.echo(as_markdown(), nl=False)

@@ -12,11 +12,13 @@ from course.store import access, cohorts
 from course.store.database import Connection
 from course.store.erasures import Erasures, UnknownCarer
 from course.store.rectifying import rectify, restrict
+from course.store.subject_access import held_on
 from web.access import Caller
 from web.operations import Operations, read_body
 from web.problems import Problem
 from web.report_view import ReportView
-from web.schemas import CarerChange, CarerChangedOut, ErasedOut, ErasureIn, Refusal
+from web.schemas import CarerChange, CarerChangedOut, CopyOut, ErasedOut, ErasureIn, Refusal
+from web.subject_access import subject_access_pdf
 
 ASKED_FOR = "asked for by the carer"
 _NOT_ON_PLATFORM = (
@@ -39,6 +41,51 @@ def add_privacy(
         if cohort is None or carer is None or not caller.may_see(cohort.id):
             raise Problem(404, "No such carer", "GET a cohort to see its carers and their ids.")
         return cohort, carer
+
+    def copied(caller: Caller, carer_id: str, form: str) -> tuple[Cohort, dict[str, Any]]:
+        cohort, _ = known(caller, carer_id)
+        with database.write() as connection:
+            access.add_audit(
+                connection,
+                actor=caller.actor,
+                action="carer.export",
+                subject=f"{cohort.id}/{carer_id}",
+                now=api.clock(),
+                detail={"format": form},
+            )
+            held = held_on(connection, carer_id, now=api.clock())
+        if held is None:
+            raise Problem(404, "No such carer", "They may have been erased.")
+        return cohort, held
+
+    @api.add(
+        "GET",
+        "/carers/<carer_id>/export",
+        summary="A copy of everything held on a carer, and nothing of anybody else",
+        roles=("admin",),
+        answers={200: CopyOut},
+    )
+    def copy(caller: Caller, carer_id: str) -> Response:
+        answer = jsonify(copied(caller, carer_id, "json")[1])
+        answer.headers["Content-Disposition"] = 'attachment; filename="your-data.json"'
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    @api.add(
+        "GET",
+        "/carers/<carer_id>/export.pdf",
+        summary="The same to read",
+        roles=("admin",),
+        answers={200: "application/pdf"},
+    )
+    def readable_copy(caller: Caller, carer_id: str) -> Response:
+        cohort, held = copied(caller, carer_id, "pdf")
+        answer = Response(
+            subject_access_pdf(held, timezone=cohort.timezone), content_type="application/pdf"
+        )
+        answer.headers["Content-Disposition"] = 'attachment; filename="your-data.pdf"'
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
 
     @api.add(
         "DELETE",

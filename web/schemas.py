@@ -499,3 +499,13 @@ class Refusal(Strict):
 
     request: Literal["access", "rectification", "restriction", "erasure"]
     reason: Annotated[str, Field(max_length=500), AfterValidator(_plain)]
+
+
+class CopyOut(BaseModel):
+    """Everything held on one carer, with purposes, periods, recipients and rights."""
+
+    made_at: str
+    recipients: list[str]
+    rights: list[str]
+    kept: list[dict[str, str]]
+    courses: list[dict[str, Any]]

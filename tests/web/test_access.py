@@ -46,6 +46,8 @@ ROUTES = [
     ("GET", "/cohorts/cohort-1/calendar.ics", {"admin", "facilitator"}),
     ("GET", "/timetable", {"admin", "facilitator"}),
     ("POST", "/families", {"admin", "facilitator"}),
+    ("GET", "/carers/carer-1/export", {"admin"}),
+    ("GET", "/carers/carer-1/export.pdf", {"admin"}),
     ("PATCH", "/carers/carer-1", {"admin", "facilitator"}),
     ("POST", "/carers/carer-1/refusals", {"admin"}),
     ("DELETE", "/carers/carer-1", {"admin"}),
