@@ -24,6 +24,7 @@ from course.store.cipher import secret_from_file
 from course.store.database import Database, open_sealed
 from course.store.erasures import Erasures
 from course.store.pruning import prune
+from course.store.retention import Periods, retain_daily
 from front_door import front_door
 from gateway import LARGEST_UPLOAD, Gateway
 from integration import durable
@@ -377,6 +378,9 @@ def create_app(
         "note late evidence": reconciliation.note_late_evidence,
         "read waiting": rereader.read_waiting,
         "forget notifications": lambda: _prune(database, settings, clock()),
+        "keep nothing too long": lambda: retain_daily(
+            database, Periods(**settings.periods()), now=clock()
+        ),
         "finish erasures": Forgetting(
             database=database,
             erasures=erasures,

@@ -28,7 +28,7 @@ from cli_common import (
 from cli_completion import completion
 from cli_demo import demo
 from cli_live import attention, board
-from cli_privacy import privacy
+from cli_privacy import keys, privacy
 from cli_report import report
 from cli_signin import first_link, signin
 from cli_token import passing_token, token
@@ -198,6 +198,7 @@ for command in (
     cohort,
     completion,
     demo,
+    keys,
     media_streams,
     privacy,
     reconnect,

@@ -117,3 +117,67 @@ def data_map(*, as_json: bool) -> None:
         click.echo(json.dumps([asdict(entry) for entry in entries()], indent=2))
     else:
         click.echo(as_markdown(), nl=False)
+
+
+@privacy.command("retain")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def retain(*, dry_run: bool, as_json: bool) -> None:
+    """Let go of what has been kept long enough (the running service does it once a day)."""
+    from course.store.retention import Periods
+    from course.store.retention import retain as apply
+
+    settings = read_settings()
+    periods = Periods(**settings.periods())
+    counts = apply(open_database(settings), periods, now=now(), dry_run=dry_run)
+    if as_json:
+        click.echo(json.dumps({"dry_run": dry_run, "counts": counts}, indent=2))
+        return
+    click.echo("Would go:" if dry_run else "Gone:")
+    for what, count in counts.items():
+        click.echo(f"{count:>8}  {what}")
+    if settings.keep_reason:
+        click.echo(f"Some periods are longer than usual, because: {settings.keep_reason}")
+
+
+@click.group()
+def keys() -> None:
+    """The keys that names, addresses and free text are sealed with."""
+
+
+@keys.command("new")
+def new_key() -> None:
+    """Print a fresh key. Put it before the others: ENCRYPTION_KEYS=NEW,OLD"""
+    import base64
+    import secrets
+
+    click.echo(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+
+
+@keys.command("rotate")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def rotate(*, as_json: bool) -> None:
+    """Seal everything with the newest key. Interrupt it as you like; run it again."""
+    from course.store.access import add_audit
+    from course.store.cipher import UnreadableField
+    from course.store.erasures import Erasures
+    from course.store.rekeying import keys_in_use, rekey
+
+    settings = read_settings()
+    database = open_database(settings)
+    try:
+        count = rekey(database)
+        Erasures(database, data_dir=settings.data_dir, clock=now).seal_anew()
+    except UnreadableField as e:
+        raise click.ClickException(f"Not everything could be sealed anew: {e}") from e
+    with database.write() as connection:
+        add_audit(
+            connection, actor=ACTOR, action="keys.rotate", subject=database.cipher.newest, now=now()
+        )
+    used = keys_in_use(database)
+    if as_json:
+        told = {"sealed_anew": count, "newest": database.cipher.newest, "in_use": used}
+        click.echo(json.dumps(told, indent=2))
+        return
+    click.echo(f"{count} values sealed anew; all are sealed with key {database.cipher.newest} now.")
+    click.echo("The older keys are needed for older backups only. docs/privacy/keys.md says more.")

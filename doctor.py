@@ -19,6 +19,8 @@ from course.store import (
 )
 from course.store.cipher import UnreadableField
 from course.store.database import STORAGE_TROUBLE, Database, open_sealed
+from course.store.rekeying import keys_in_use
+from course.store.tombstones import read_tombstones
 from integration.provider import CALL_RECORDS, ProviderError
 from settings import Settings, SettingsError
 from web.health_words import VALIDATION_OVERDUE
@@ -44,6 +46,8 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
     return [
         *_database(database),
         *_audit(database),
+        *_keys(database),
+        *_erasures(database),
         *_platforms(settings, clock),
         *_zoom_validation(settings, database, clock()),
         *_subscriptions(settings, database, clock),
@@ -96,6 +100,36 @@ def _audit(database: Database) -> Iterator[Finding]:
         + (f"; the last is {found.last[:16]}" if found.lines else "")
         + ("" if found.lines or not used else ": but people have signed in; it was emptied"),
     )
+
+
+def _keys(database: Database) -> Iterator[Finding]:
+    used, at_hand = keys_in_use(database), database.cipher.key_ids
+    missing = sorted(set(used) - set(at_hand))
+    if missing:
+        count = sum(used[key] for key in missing)
+        yield Finding(
+            "encryption keys",
+            False,
+            f"{count} values are sealed with {', '.join(missing)}, which is not in "
+            "ENCRYPTION_KEYS: put it back behind the others",
+        )
+        return
+    older = sum(count for key, count in used.items() if key != database.cipher.newest)
+    says = f"everything is sealed with {database.cipher.newest}"
+    if older:
+        names = ", ".join(sorted(set(used) - {database.cipher.newest}))
+        says = f"{older} values are still sealed with {names}: circle keys rotate"
+    yield Finding("encryption keys", True, says)
+
+
+def _erasures(database: Database) -> Iterator[Finding]:
+    with database.read() as connection:
+        stones = read_tombstones(connection)
+    stuck = [stone for stone in stones if stone.problem]
+    says = f"{len(stones)} carried out" if stones else "none asked for"
+    if stuck:
+        says = f"{len(stuck)} not finished: {stuck[0].problem}"
+    yield Finding("erasures", not stuck, says)
 
 
 def _platforms(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 from urllib.parse import urlsplit
@@ -144,6 +145,12 @@ class Settings(BaseSettings):
     practice_name: str = Field(default="", max_length=200)
     privacy_contact: str = Field(default="", max_length=200)
     privacy_basis: str = Field(default="", max_length=1000)
+    keep_media_days: int = Field(default=90, ge=1)
+    keep_join_days: int = Field(default=14, ge=1)
+    keep_signin_days: int = Field(default=90, ge=1)
+    keep_records_days: int = Field(default=2557, ge=90)
+    keep_audit_days: int = Field(default=2557, ge=90)
+    keep_reason: str | None = None
 
     rule_presence: float = Field(default=0.8, gt=0, le=1)
     rule_camera: float = Field(default=0.5, ge=0, le=1)
@@ -272,6 +279,18 @@ class Settings(BaseSettings):
             for platform, missing in settings.missing().items()
             if missing and settings._begun(platform)
         ]
+        longer = [
+            name.upper()
+            for name, field_ in cls.model_fields.items()
+            if name.startswith("keep_")
+            and name.endswith("_days")
+            and getattr(settings, name) > field_.default
+        ]
+        if longer and not settings.keep_reason:
+            faults.append(
+                f"{', '.join(longer)} is longer than usual: say why in KEEP_REASON, for the record "
+                "of processing"
+            )
         if bool(settings.smtp_url) != bool(settings.mail_from):
             faults.append("Mail needs SMTP_URL and MAIL_FROM together: set both, or neither")
         elif settings.smtp_url and urlsplit(settings.smtp_url.get_secret_value()).scheme not in (
@@ -375,6 +394,17 @@ class Settings(BaseSettings):
             keys=[key.get_secret_value() for key in self.encryption_keys],
             key_file=self.data_dir / "encryption.key",
         )
+
+    def periods(self) -> dict[str, timedelta]:
+        """How long what is kept: what `course.store.retention.Periods` needs."""
+        return {
+            "notifications": timedelta(days=self.keep_notification_days),
+            "evidence": timedelta(days=self.keep_media_days),
+            "join_links": timedelta(days=self.keep_join_days),
+            "signin": timedelta(days=self.keep_signin_days),
+            "records": timedelta(days=self.keep_records_days),
+            "audit": timedelta(days=self.keep_audit_days),
+        }
 
     def database(self) -> str:
         """The database's address; an SQLite file under `data_dir` when none is set."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from course.connections import MEDIA, Connection
 from course.doubts import ask_about_strangers, ask_for_the_second, link_flags
+from course.frozen import thawed
 from course.identity import Identity, Roster, participant_key
 from course.instances import (
     Instance,
@@ -71,6 +73,8 @@ class Judge:
         """The register of one session."""
         instances = self._weeks[session.week]
         entry = self._entries.get(session.week, RegisterEntry(week=session.week))
+        if entry.frozen is not None:
+            return self._thawed(session, entry.frozen)
         if any(i.is_recorded for i in instances) and not all_recorded(instances):
             # Notifications that came later tell of a part that the record does not have.
             entry = replace(entry, record_complete=False)
@@ -117,6 +121,15 @@ class Judge:
             unmatched=self._unmatched(session, strangers, held),
             notes=self._notes(state, entry, held, instances),
         )
+
+    def _thawed(self, session: Session, frozen: dict[str, Any]) -> SessionRegister:
+        """A register whose evidence is gone; people's words still come on top of it."""
+        found = thawed(session, frozen, list(self._roster.carers))
+        weeks = {
+            carer.id: self._finish(session, carer, found.weeks[carer.id], [])
+            for carer in self._cohort.carers
+        }
+        return replace(found, weeks=weeks)
 
     def _sort(self, instances: Sequence[Instance]) -> tuple[dict[str, Mine], Found, dict[str, str]]:
         """Each carer's connections, those of nobody known, and who shares whose link."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 # Stands in a participant's `invitation_ref`, before a random id, once the carer it was is erased.
 ERASED = "erased:"
@@ -404,7 +405,8 @@ class RegisterEntry:
 
     `record_complete`: the platform's own record was fetched and shows the session.
     `record_digest`: what it showed when it was last fetched. `resync_at`: when it shall be fetched
-    again, because two readings have not agreed yet or notifications may have been lost.
+    again, because two readings have not agreed yet or notifications may have been lost. `frozen`:
+    what the report said, once the evidence is not kept any more (`course.frozen`).
     """
 
     week: int
@@ -414,6 +416,7 @@ class RegisterEntry:
     record_digest: str | None = None
     resync_at: datetime | None = None
     problem: str | None = None
+    frozen: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

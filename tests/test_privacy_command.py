@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
 from cli import main
-from course.store import cohorts
+from course.store import cohorts, tables
 from course.store.database import Database, open_sealed
 from settings import Settings
 from tests.web.full_cohort import FULL, save_full_cohort
@@ -58,3 +59,48 @@ def test_a_program_can_erase_and_read_the_answer(stored: Database) -> None:
     assert len(told["tombstones"]) == 1
     assert told["platform_to_be_told"] is True
     assert "Tom Becker" not in names(stored)
+
+
+@pytest.mark.parametrize("form", ["json", "pdf"])
+def test_a_copy_is_written_for_its_owner_alone(stored: Database, tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"copy.{form}"
+    done = privacy("export", "full-1", "--output", str(path))
+    assert done.exit_code == 0, done.output
+    assert path.stat().st_mode & 0o077 == 0
+    assert path.read_bytes().startswith(b"%PDF" if form == "pdf" else b"{")
+    assert "carer.export" in audited(stored)
+    assert privacy("export", "full-1", "--output", str(tmp_path / "copy.doc")).exit_code == 1
+
+
+def audited(database: Database) -> list[str]:
+    with database.read() as connection:
+        return list(connection.execute(select(tables.audit.c.action)).scalars())
+
+
+def test_a_trial_says_what_would_go(stored: Database) -> None:
+    trial = privacy("retain", "--dry-run")
+    assert trial.stdout.startswith("Would go:\n")
+    assert "join links" in trial.stdout
+    assert "retention.run" not in audited(stored)
+    assert json.loads(privacy("retain", "--json").stdout)["dry_run"] is False
+    assert "retention.run" in audited(stored)
+
+
+def test_a_key_is_changed_by_three_commands(
+    stored: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del stored
+    run = CliRunner()
+    old = (tmp_path / "encryption.key").read_text().strip()
+    new = run.invoke(main, ["keys", "new"]).stdout.strip()
+    monkeypatch.setenv("ENCRYPTION_KEYS", f"{new},{old}")
+    examined = run.invoke(main, ["doctor"]).stdout
+    assert "circle keys rotate" in examined
+    done = run.invoke(main, ["keys", "rotate"])
+    assert "values sealed anew" in done.stdout
+    monkeypatch.setenv("ENCRYPTION_KEYS", new)
+    assert "everything is sealed with" in run.invoke(main, ["doctor"]).stdout
+    monkeypatch.setenv("ENCRYPTION_KEYS", old)
+    lost = run.invoke(main, ["doctor"]).stdout
+    assert "put the encryption key it was written with back" in lost
+    assert "which is not in ENCRYPTION_KEYS" in lost

@@ -95,7 +95,9 @@ def cohort_json(
                 "email": e.carer.email if _sees(caller, e) else None,
                 "phone": e.carer.phone if _sees(caller, e) else None,
                 "household": e.carer.household,
-                "join_url": f"{public_url}/join/{e.join_token}" if _sees(caller, e) else None,
+                "join_url": f"{public_url}/join/{e.join_token}"
+                if e.join_token and _sees(caller, e)
+                else None,
                 "platform_join_url": e.platform_join_url if _sees(caller, e) else None,
                 "problem": e.problem,
                 "enrolled_at": e.carer.enrolled_at.astimezone(zone).isoformat(),

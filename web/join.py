@@ -61,7 +61,8 @@ class Guest:
     @property
     def may_enter(self) -> bool:
         """Whether the page is still theirs."""
-        return not self.is_expired and self.enrolment.carer.withdrawn_at is None
+        carer = self.enrolment.carer
+        return not self.is_expired and carer.withdrawn_at is None and not carer.restricted
 
 
 def create_join_page(

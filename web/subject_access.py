@@ -74,7 +74,7 @@ def _course(course: dict[str, Any], zone: ZoneInfo) -> list[dict[str, Any]]:
                 ]
                 for week in attendance["weeks"]
             ],
-            widths=[1, 2, 1, 1, 2, 5],
+            widths=[2, 4, 3, 3, 4, 9],
         ),
         _table("What the platform and our page told", course["facts"], zone),
         _table("Deliveries of the platform that are still kept", course["deliveries"], zone),
@@ -85,6 +85,7 @@ def _course(course: dict[str, Any], zone: ZoneInfo) -> list[dict[str, Any]]:
         _table("Letters", course["mail"], zone),
         _table("Links to the platform", course["invitations"], zone),
         _table("Earlier names and addresses", course["earlier_names"], zone),
+        _table("Privacy notices that you were shown", course["privacy_notices_shown"], zone),
         _table("Earlier versions of the register", course["register_versions"], zone),
         _table("Who of the staff looked at or changed this", course["audit"], zone),
     ]

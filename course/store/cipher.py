@@ -39,6 +39,16 @@ class Cipher:
         self._seal_with = self._keys[self._newest]
         self._nonces: list[bytes] = []
 
+    @property
+    def newest(self) -> str:
+        """The id of the key that seals."""
+        return self._newest
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the keys at hand, the newest first."""
+        return tuple(self._keys)
+
     def seal(self, text: str) -> str:
         """The text, encrypted and authenticated."""
         nonce = self._nonce()

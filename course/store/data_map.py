@@ -127,6 +127,30 @@ _MAP = {
             erased_at: this is an empty shell in the place of somebody who was erased
         """),
     ),
+    "notice_shown": _Of(
+        "to show which privacy notice a carer was given",
+        RECORD,
+        ADMIN,
+        _columns("""
+            carer_id: whose
+            version: which version of the notice
+            first_shown_at: when it was first shown
+        """),
+    ),
+    "rehearsal": _Of(
+        "to let carers try camera and microphone",
+        COURSE,
+        STAFF,
+        _columns("""
+            id: our id
+            cohort_id: which cohort
+            starts_at: planned start
+            ends_at: planned end
+            offered_by: by whom
+            offered_at: when
+            withdrawn_at: when it was called off
+        """),
+    ),
     "former_name": _Of(
         "so that a correction does not break the history",
         RECORD,
@@ -431,6 +455,7 @@ _MAP = {
             resync_at: when it is fetched again
             problem: what is wrong
             verdicts: of each carer: verdict, minutes, camera
+            frozen: what the report says of the session, once the evidence is gone
         """),
     ),
     "register_version": _Of(

@@ -158,9 +158,11 @@ class Database:
 def open_sealed(*, url: str, keys: Sequence[str], key_file: Path) -> Database:
     """The database at `url`, its fields sealed with these keys, the newest first.
 
-    Without keys, one is made in `key_file` on first use. Raises `ValueError` for an unusable key.
+    Without keys, those in `key_file` count (with commas between them); one is made there on first
+    use. Raises `ValueError` for an unusable key.
     """
-    return Database(url, Cipher([parse_key(key) for key in keys or [secret_from_file(key_file)]]))
+    known = list(keys) or secret_from_file(key_file).split(",")
+    return Database(url, Cipher([parse_key(key.strip()) for key in known]))
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -191,18 +191,24 @@ def erase(
     _rewrite(connection, tables.cohort.c.problem, hide, tables.cohort.c.id == cohort.id)
     for table in (tables.register, tables.register_version):
         _drop_verdicts(connection, table, cohort.id, carer.id)
+    _thaw_without(connection, cohort.id, carer.id, hide)
     _clean_audit(connection, cohort.id, carer.id, marks.id, hide)
-    of_carer = (
-        *(tables.mail, tables.message, tables.correction, tables.attestation, tables.link),
-        *(tables.invitation, tables.former_invitation, tables.former_name),
-    )
-    for table in of_carer:
+    for table in tables_of_carers():
         connection.execute(delete(table).where(table.c.carer_id == carer.id))
     table = tables.carer
     connection.execute(
         update(table).where(table.c.transferred_from == carer.id).values(transferred_from=None)
     )
     connection.execute(delete(table).where(table.c.id == carer.id))
+
+
+def tables_of_carers() -> list[Table]:
+    """Every table with rows of one carer each, also those that are still to be invented."""
+    return [
+        table
+        for table in tables.metadata.sorted_tables
+        if "carer_id" in table.c and table.c.carer_id.references(tables.carer.c.id)
+    ]
 
 
 def _keep_attested(
@@ -279,6 +285,22 @@ def _drop_verdicts(connection: Connection, table: Table, cohort_id: str, carer_i
             left = {carer: told for carer, told in row.verdicts.items() if carer != carer_id}
             ours = and_(*(key == value for key, value in zip(keys, row, strict=False)))
             connection.execute(update(table).where(ours).values(verdicts=left))
+
+
+def _thaw_without(connection: Connection, cohort_id: str, carer_id: str, hide: Rewrite) -> None:
+    table = tables.register
+    rows = connection.execute(
+        select(table.c.week, table.c.frozen).where(
+            table.c.cohort_id == cohort_id, table.c.frozen.is_not(None)
+        )
+    ).all()
+    for row in rows:
+        weeks = {who: kept for who, kept in row.frozen["weeks"].items() if who != carer_id}
+        connection.execute(
+            update(table)
+            .where(table.c.cohort_id == cohort_id, table.c.week == row.week)
+            .values(frozen={**row.frozen, "weeks": _hidden(weeks, hide)})
+        )
 
 
 def _clean_deliveries(connection: Connection, cohort_id: str, traces: Traces) -> None:

@@ -41,6 +41,7 @@ _ABOUT: dict[str, Table] = {
     "mail": tables.mail,
     "invitations": tables.invitation,
     "earlier_names": tables.former_name,
+    "privacy_notices_shown": tables.notice_shown,
 }
 _NOT_OURS_TO_TELL = ("cohort_id", "carer_id", "join_token", "join_token_hash")
 

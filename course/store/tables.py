@@ -407,6 +407,7 @@ register = Table(
     Column("resync_at", UtcDateTime),
     Column("problem", Sealed),
     Column("verdicts", SealedJson),
+    Column("frozen", SealedJson),
 )
 
 register_version = Table(

@@ -15,6 +15,8 @@ from course.store.database import Database
 from tests.course.store import test_audit_trail as audit_cases
 from tests.course.store import test_database as cases
 from tests.course.store import test_erasure as erasure_cases
+from tests.course.store import test_rekeying as rekeying_cases
+from tests.course.store import test_retention as retention_cases
 from tests.postgresql import BINARIES, cluster
 from tests.webhooks import test_inbox as inbox_cases
 
@@ -90,3 +92,16 @@ def test_erasure_on_postgresql(
     case: Callable[[Database, Path], None], postgresql: Database, tmp_path: Path
 ) -> None:
     case(postgresql, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.together
+@pytest.mark.parametrize(
+    "case",
+    [*retention_cases.ON_BOTH, *rekeying_cases.ON_BOTH],
+    ids=lambda case: case.__name__.removeprefix("test_"),
+)
+def test_keeping_and_sealing_on_postgresql(
+    case: Callable[[Database], None], postgresql: Database
+) -> None:
+    case(postgresql)
