@@ -94,13 +94,16 @@ def test_a_key_is_changed_by_three_commands(
     old = (tmp_path / "encryption.key").read_text().strip()
     new = run.invoke(main, ["keys", "new"]).stdout.strip()
     monkeypatch.setenv("ENCRYPTION_KEYS", f"{new},{old}")
-    examined = run.invoke(main, ["doctor"]).stdout
-    assert "circle keys rotate" in examined
+
+    def examined() -> str:
+        return run.invoke(main, ["doctor", "--json"]).stdout
+
+    assert "circle keys rotate" in examined()
     done = run.invoke(main, ["keys", "rotate"])
     assert "values sealed anew" in done.stdout
     monkeypatch.setenv("ENCRYPTION_KEYS", new)
-    assert "everything is sealed with" in run.invoke(main, ["doctor"]).stdout
+    assert "everything is sealed with" in examined()
     monkeypatch.setenv("ENCRYPTION_KEYS", old)
-    lost = run.invoke(main, ["doctor"]).stdout
+    lost = examined()
     assert "put the encryption key it was written with back" in lost
     assert "which is not in ENCRYPTION_KEYS" in lost
