@@ -18,6 +18,7 @@ from tests.course.store import test_erasure as erasure_cases
 from tests.course.store import test_rekeying as rekeying_cases
 from tests.course.store import test_retention as retention_cases
 from tests.postgresql import BINARIES, cluster
+from tests.web.full_cohort import save_full_cohort
 from tests.webhooks import test_inbox as inbox_cases
 
 
@@ -105,3 +106,27 @@ def test_keeping_and_sealing_on_postgresql(
     case: Callable[[Database], None], postgresql: Database
 ) -> None:
     case(postgresql)
+
+
+@pytest.mark.slow
+@pytest.mark.together
+def test_the_bytes_of_an_erased_carer_leave_the_tables_files(
+    postgresql: Database, tmp_path: Path
+) -> None:
+    save_full_cohort(postgresql)
+    with postgresql.read() as connection:
+        folder = Path(connection.execute(text("SHOW data_directory")).scalar_one()) / "base"
+        raw = connection.execute(
+            text("SELECT name, email, join_token FROM carer WHERE id = 'full-1'")
+        ).one()
+
+    def files() -> bytes:
+        with postgresql.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
+            admin.execute(text("CHECKPOINT"))
+        return b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file())
+
+    assert all(value.encode() in files() for value in raw)
+    erasure_cases.erase(postgresql, tmp_path)
+    assert postgresql.compact()
+    left = files()
+    assert not any(value.encode() in left for value in raw)
