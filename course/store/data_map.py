@@ -527,6 +527,19 @@ _MAP = {
             action: what
             subject: about what, by id
             detail: with what reason
+            done_by: keyed hash of who and what, for looking up
+            detail_hash: keyed hash of the detail
+            previous_hash: hash of the line before
+            hash: keyed hash of this line
+        """),
+    ),
+    "audit_head": _Of(
+        "so that tampering with the trail shows",
+        "for good",
+        NOBODY,
+        _columns("""
+            id: always 1
+            state: key of the chain, its beginning and its end
         """),
     ),
 }

@@ -192,7 +192,7 @@ def erase(
     for table in (tables.register, tables.register_version):
         _drop_verdicts(connection, table, cohort.id, carer.id)
     _thaw_without(connection, cohort.id, carer.id, hide)
-    _clean_audit(connection, cohort.id, carer.id, marks.id, hide)
+    _clean_audit(connection, carer.id, hide)
     for table in tables_of_carers():
         connection.execute(delete(table).where(table.c.carer_id == carer.id))
     table = tables.carer
@@ -345,27 +345,16 @@ def _empty(connection: Connection, notification_id: str) -> None:
     )
 
 
-def _clean_audit(
-    connection: Connection, cohort_id: str, carer_id: str, shell_id: str, hide: Rewrite
-) -> None:
-    """The trail keeps who did what and when; whom it was about has no name there any more."""
+def _clean_audit(connection: Connection, carer_id: str, hide: Rewrite) -> None:
+    """The trail keeps who did what and when, to an id that leads to nobody any more.
+
+    Its lines are chained: a detail can be taken away for good, and nothing can be changed.
+    """
     table = tables.audit
-    rows = connection.execute(
-        select(table.c.id, table.c.subject, table.c.detail).where(
-            or_(
-                table.c.subject.contains(carer_id, autoescape=True),
-                and_(table.c.subject.startswith(cohort_id), table.c.detail.is_not(None)),
-            )
-        )
-    ).all()
-    for row in rows:
-        about = carer_id in row.subject
-        subject = row.subject.replace(carer_id, shell_id)
-        detail = None if about else _hidden(row.detail, hide)
-        if (subject, detail) != (row.subject, row.detail):
-            connection.execute(
-                update(table).where(table.c.id == row.id).values(subject=subject, detail=detail)
-            )
+    asked = select(table.c.id, table.c.subject, table.c.detail).where(table.c.detail.is_not(None))
+    for row in connection.execute(asked).all():
+        if carer_id in row.subject or _hidden(row.detail, hide) != row.detail:
+            connection.execute(update(table).where(table.c.id == row.id).values(detail=None))
 
 
 def _hidden(value: Any, hide: Rewrite) -> Any:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, and_, delete, func, or_, select, union
 
 from course.attendance import Judge
 from course.frozen import frozen_json
-from course.store import access, tables
+from course.store import access, audit_trail, tables
 from course.store.cohorts import read_cohort
 from course.store.database import Database
 from course.store.erasure import tables_of_carers
@@ -93,7 +93,7 @@ def _apply(connection: Connection, periods: Periods, now: datetime) -> dict[str,
             _forget_carers(connection, cohort_id)
             for cohort_id in _over(connection, now - periods.records)
         ),
-        "audit lines": _gone(connection, tables.audit, tables.audit.c.at < now - periods.audit),
+        "audit lines": audit_trail.forget_before(connection, now - periods.audit),
     }
 
 

@@ -64,7 +64,10 @@ def everything(database: Database) -> str:
             (table.name, tuple(row))
             for table in tables.metadata.sorted_tables
             if table is not tables.tombstone
-            for row in connection.execute(select(table))
+            # The trail is chained: it keeps an id that by then leads to nobody.
+            for row in connection.execute(
+                select(*(c for c in table.c if c is not tables.audit.c.subject))
+            )
         ]
     return "\n".join(str(row) for row in rows)
 
