@@ -63,6 +63,13 @@ def known_week(cohort: Cohort, week: int, carer_id: str | None) -> Session:
     return session
 
 
+def must_be_shown(cohort: Cohort, carer_id: str | None, caller: Caller) -> None:
+    """Refuse what is about a restricted carer, unless an admin asks."""
+    restricted = any(c.restricted for c in cohort.carers if c.id == carer_id)
+    if restricted and caller.role != "admin":
+        raise Problem(403, "Restricted", "Ask an admin about this carer.")
+
+
 def cohort_json(
     cohort: Cohort, enrolments: list[Enrolment], caller: Caller, *, public_url: str
 ) -> dict[str, Any]:

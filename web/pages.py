@@ -21,11 +21,10 @@ from course.store import access, cohorts, evidence, rehearsals
 from web.access import Caller
 from web.attention import attention_items
 from web.board import BoardView, board_json
-from web.cohort_view import cohort_json, known_cohort, known_week, note_view
+from web.cohort_view import cohort_json, known_cohort, known_week, must_be_shown, note_view
 from web.opening import Opening
 from web.opening_pages import add_opening
 from web.page import Pages
-from web.problems import Problem
 from web.progress import progress_of
 from web.rehearsals import rehearsal_json
 from web.report_view import ReportView
@@ -120,8 +119,7 @@ def create_pages(pages: Pages) -> Blueprint:
         cohort = known_cohort(pages.database, caller, cohort_id)
         session = known_week(cohort, week, carer_id)
         carer = next(c for c in cohort.carers if c.id == carer_id)
-        if carer.restricted and caller.role != "admin":
-            raise Problem(403, "Restricted", "Ask an admin about this carer.")
+        must_be_shown(cohort, carer_id, caller)
         with pages.database.write() as connection:
             found = evidence.read_evidence(connection, cohort)
             access.add_audit(

@@ -14,7 +14,7 @@ from course.store import access, evidence, notifications, revisions
 from integration.provider import ProviderError
 from web.access import Caller
 from web.certificate import certificate_pdf
-from web.cohort_view import known_cohort, known_week
+from web.cohort_view import known_cohort, known_week, must_be_shown
 from web.operations import Operations
 from web.problems import Problem
 from web.report_view import ReportView
@@ -46,6 +46,7 @@ def add_registers(
     def facts(caller: Caller, cohort_id: str, week: int, query: OneCarer) -> Response:
         cohort = known_cohort(database, caller, cohort_id)
         known_week(cohort, week, query.carer)
+        must_be_shown(cohort, query.carer, caller)
         with database.read() as connection:
             found = evidence.read_evidence(connection, cohort)
         explained = explain(cohort, found, week=week, carer_id=query.carer, now=api.clock())
@@ -110,6 +111,7 @@ def add_registers(
     )
     def certificate(caller: Caller, cohort_id: str, carer_id: str) -> Response:
         cohort = known_cohort(database, caller, cohort_id)
+        must_be_shown(cohort, carer_id, caller)
         carer = next((c for c in cohort.carers if c.id == carer_id), None)
         if carer is None:
             raise Problem(404, "No such carer", "GET the cohort to see its carers and their ids.")

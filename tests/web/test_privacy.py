@@ -126,6 +126,11 @@ def test_a_restricted_carer_is_kept_and_shown_to_admins_only(door: Door) -> None
         text = door.call("GET", path, role="facilitator").get_data(as_text=True)
         assert "Maya" not in text, path
         assert "maya@example.com" not in text, path
+    for path in (
+        "/cohorts/cohort-1/sessions/1/evidence?carer=carer-1",
+        "/cohorts/cohort-1/carers/carer-1/certificate.pdf",
+    ):
+        assert door.call("GET", path, role="facilitator").status_code == 403
     carer = door.call("GET", "/cohorts/cohort-1", role="facilitator").get_json()["carers"][0]
     assert (carer["name"], carer["join_url"]) == ("restricted", None)
     (week, *_) = door.call("GET", "/cohorts/cohort-1/attendance", role="viewer").get_json()[
