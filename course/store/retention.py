@@ -185,13 +185,18 @@ def _join_links(connection: Connection, cohort_ids: Iterable[str]) -> int:
             connection.execute(
                 update(carer)
                 .where(carer.c.id == carer_id)
-                .values(join_token="", join_token_hash=f"{SPENT}{secrets.token_hex(16)}")
+                .values({carer.c.join_token: "", carer.c.join_token_hash: _spent()})
             )
         connection.execute(
             update(invitation).where(invitation.c.carer_id.in_(ids)).values(join_url=None)
         )
         count += len(ids)
     return count
+
+
+def _spent() -> str:
+    """What stands in the place of a link's hash: no link leads to it."""
+    return f"{SPENT}{secrets.token_hex(16)}"
 
 
 def _signins(connection: Connection, before: datetime) -> int:
