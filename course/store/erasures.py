@@ -68,15 +68,17 @@ class Erasures:
         `UnknownCarer`.
         """
         now = self._clock()
+        with self._database.read() as connection:  # takes a while where there are many addresses
+            everywhere = same_person(connection, carer_id)
+            emails = {self._find(connection, one, now)[1].carer.email for one in everywhere}
+            alike = {
+                other for email in emails for other in same_address(connection, email, everywhere)
+            }
         with self._database.write() as connection:
             everywhere = same_person(connection, carer_id)
             if not everywhere:
                 raise UnknownCarer(carer_id)
             found = [self._find(connection, one, now) for one in everywhere]
-            emails = {traces.carer.email for _, traces in found}
-            alike = {
-                other for email in emails for other in same_address(connection, email, everywhere)
-            }
             stones = []
             for cohort, traces in found:
                 marks, key = new_marks(traces.traits)

@@ -102,11 +102,16 @@ def _gone(connection: Connection, table: Table, which: Any) -> int:
 
 
 def _over(connection: Connection, before: datetime) -> list[str]:
-    """The cohorts whose last session ended before that."""
-    session = tables.session
+    """The cohorts whose last session ended before that.
+
+    A course that is entered afterwards is filled afterwards: its time begins when it is entered.
+    """
+    session, cohort = tables.session, tables.cohort
     return list(
         connection.execute(
             select(session.c.cohort_id)
+            .join(cohort, cohort.c.id == session.c.cohort_id)
+            .where(cohort.c.created_at < before)
             .group_by(session.c.cohort_id)
             .having(func.max(session.c.ends_at) < before)
             .order_by(session.c.cohort_id)

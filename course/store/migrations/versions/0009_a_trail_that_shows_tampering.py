@@ -8,7 +8,7 @@ from alembic import op
 from course.store import audit_trail
 from course.store.types import Sealed, SealedJson, UtcDateTime, cipher_of
 
-revision = "0011"
+revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
