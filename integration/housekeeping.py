@@ -13,6 +13,9 @@ from typing import Any, ClassVar
 
 import structlog
 from dbos import DBOS
+from dbos.error import DBOSException
+
+from course.store.database import STORAGE_TROUBLE
 
 SCHEDULE = "housekeeping"
 log = structlog.get_logger(__name__)
@@ -48,8 +51,13 @@ class Housekeeping:
 
     @classmethod
     def wake(cls) -> None:
-        """Run the chores now instead of at the next minute."""
-        DBOS.trigger_schedule(SCHEDULE)
+        """Run the chores now instead of at the next minute, if the engine can be asked: what
+        somebody did is stored by then, and their answer must not be an error.
+        """
+        try:
+            DBOS.trigger_schedule(SCHEDULE)
+        except (DBOSException, *STORAGE_TROUBLE) as e:
+            log.warning("chores_not_woken", kind=type(e).__name__)
 
 
 def _run(name: str, chore: Callable[[], int]) -> int:
