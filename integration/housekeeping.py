@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import structlog
 from dbos import DBOS
-from dbos.error import DBOSException
+from dbos import error as engine
 
 from course.store.database import STORAGE_TROUBLE
 
@@ -56,7 +56,7 @@ class Housekeeping:
         """
         try:
             DBOS.trigger_schedule(SCHEDULE)
-        except (DBOSException, *STORAGE_TROUBLE) as e:
+        except (engine.DBOSException, *STORAGE_TROUBLE) as e:
             log.warning("chores_not_woken", kind=type(e).__name__)
 
 
