@@ -51,6 +51,7 @@ from settings import Settings, SettingsError
 from web.api import create_api
 from web.headers import HSTS, install_headers
 from web.health import Metrics, create_health
+from web.health_figures import WorkInHand
 from web.join import create_join_page
 from web.notice import Practice
 from web.page import Pages
@@ -361,6 +362,7 @@ def create_app(
             ready=lambda: bool(started),
             configured=list(providers),
             clock=clock,
+            work=_work_in_hand,
         )
     )
     chores = {
@@ -430,6 +432,12 @@ def create_app(
         started=started,
         clock=clock,
     )
+
+
+def _work_in_hand() -> WorkInHand | None:
+    """What the workflow engine has to do, where it runs."""
+    counts = durable.in_hand()
+    return None if counts is None else WorkInHand(counts, Housekeeping.last_round())
 
 
 def _entra(settings: Settings) -> EntraSignin | None:

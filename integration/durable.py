@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import structlog
-from dbos import DBOS, DBOSConfig
+from dbos import DBOS, DBOSConfig, error
 
 from course.store.database import STORAGE_TROUBLE, make_url
 from integration.provider import ProviderError
@@ -30,6 +31,12 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 SLOWER_AFTER, SLOW_WAIT = 60, 600.0  # tries, and the seconds between the later ones
 MOST_TRIES = 200  # about a day of trouble; then only a person starts it again
 IN_PLACE = 5.0  # seconds to wait inside a workflow; for longer ones it ends and comes back
+_STATUS = {
+    "PENDING": "begun",
+    "ENQUEUED": "queued",
+    "DELAYED": "delayed",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "given_up",
+}
 LOOK_EVERY = 0.5  # seconds between looks whether the work has become pointless
 
 log = structlog.get_logger(__name__)
@@ -96,6 +103,16 @@ def configure(*, database_url: str, executor_id: str) -> DBOS:
         config["sys_db_pool_size"] = 1
         config["db_engine_kwargs"] = {"max_overflow": 0, "pool_timeout": 30}
     return DBOS(config=config)
+
+
+def in_hand() -> dict[str, int] | None:
+    """How many workflows are begun, queued or given up; None where no engine runs."""
+    try:
+        found = DBOS.list_workflows(status=list(_STATUS), load_input=False, load_output=False)
+    except error.DBOSException:
+        return None
+    counts = Counter(_STATUS[workflow.status] for workflow in found)
+    return {word: counts[word] for word in _STATUS.values()}
 
 
 def _let_readers_and_writers_pass(database_url: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import structlog
@@ -48,6 +48,20 @@ class Housekeeping:
                 }
             ]
         )
+
+    @classmethod
+    def last_round(cls) -> datetime | None:
+        """When the last round ended, whichever process did it."""
+        found = DBOS.list_workflows(
+            schedule_name=SCHEDULE,
+            status="SUCCESS",
+            limit=1,
+            sort_desc=True,
+            load_input=False,
+            load_output=False,
+        )
+        ended = found[0].completed_at if found else None
+        return datetime.fromtimestamp(ended / 1000, UTC) if ended else None
 
     @classmethod
     def wake(cls) -> None:

@@ -26,12 +26,11 @@ from web.privacy import add_privacy
 from web.quotas import Quotas
 from web.registers import add_registers
 from web.rehearsals import add_rehearsals
+from web.release import VERSION
 from web.report_view import ReportView
 from web.statements import add_statements
 from web.ticks import add_ticks
 from web.timetable import add_timetable
-
-VERSION = "1.0.0"
 
 
 class Office(CohortOffice, ChangeOffice, Settling, Protocol):

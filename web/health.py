@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from time import perf_counter
 
-from flask import Blueprint, Response, jsonify
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from flask import Blueprint, Response, g, jsonify, request
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from course.model import CohortState, Platform
-from course.store import cohorts, notifications
+from course.model import Platform
 from course.store.database import STORAGE_TROUBLE, Database
 from web.access import open_door
+from web.health_figures import StoredFigures, WorkInHand
 from web.health_words import warnings_of
+from web.release import VERSION
 
 
 class Metrics:
@@ -39,6 +49,12 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
             registry=self.registry,
         )
+        self.commit_latency = Histogram(
+            "circle_commit_seconds",
+            "How long a commit of deliveries took",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=self.registry,
+        )
         self.latency = Histogram(
             "circle_webhook_seconds",
             "From a verified delivery's body to its answer, which is after its commit",
@@ -46,40 +62,27 @@ class Metrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3),
             registry=self.registry,
         )
-        self.stored = Gauge(
-            "circle_notifications_open",
-            "Stored notifications that are not done: waiting, parked, quarantined, dropped",
-            ["state"],
+        self.requests = Histogram(
+            "circle_http_request_seconds",
+            "Requests for pages and the API by route, as the application answered them",
+            ["method", "route", "status"],
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
             registry=self.registry,
         )
-        self.oldest = Gauge(
-            "circle_oldest_waiting_seconds",
-            "Age of the oldest notification that is stored but not read yet; 0 when there is none",
-            registry=self.registry,
+        self.stored = StoredFigures(self.registry)
+        Info("circle_build", "Which release this is", registry=self.registry).info(
+            {"version": VERSION}
         )
-        self.validated = Gauge(
-            "circle_zoom_validation_timestamp_seconds",
-            "When Zoom last validated our address; it should every 72 hours",
-            registry=self.registry,
-        )
-        self.last = Gauge(
-            "circle_last_notification_timestamp_seconds",
-            "When the last verified notification came in",
-            ["platform"],
-            registry=self.registry,
-        )
-        self.attention = Gauge(
-            "circle_cohorts_needing_attention",
-            "Cohorts whose opening or timetable needs a person",
-            registry=self.registry,
-        )
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
 
         self._counts = {kind: self.deliveries.labels(kind=kind) for kind in ("new", "repeated")}
         self._latency = {p: self.latency.labels(platform=p.value) for p in Platform}
         self._outcomes: dict[tuple[Platform, str], Counter] = {}
 
-    def committed(self, new: int, repeated: int) -> None:
+    def committed(self, new: int, repeated: int, seconds: float) -> None:
         """Count one commit of the inbox."""
+        self.commit_latency.observe(seconds)
         self._counts["new"].inc(new)
         self._counts["repeated"].inc(repeated)
         self.commits.observe(new + repeated)
@@ -104,9 +107,27 @@ def create_health(
     ready: Callable[[], bool],
     configured: Sequence[Platform],
     clock: Callable[[], datetime],
+    work: Callable[[], WorkInHand | None] = lambda: None,
 ) -> Blueprint:
-    """`/readyz` and `/metrics`; neither names a person or a cohort."""
+    """`/readyz` and `/metrics`; neither names a person or a cohort. Times every other request.
+
+    `work` asks the workflow engine; None where it does not run in this process.
+    """
     routes = Blueprint("health", __name__)
+
+    @routes.before_app_request
+    def begin() -> None:
+        g.circle_began = perf_counter()
+
+    @routes.after_app_request
+    def end(answer: Response) -> Response:
+        rule = request.url_rule
+        if rule is not None and "circle_began" in g:
+            # The rule, never the path: paths hold families' links.
+            metrics.requests.labels(
+                method=request.method, route=rule.rule, status=f"{answer.status_code // 100}xx"
+            ).observe(perf_counter() - g.circle_began)
+        return answer
 
     @routes.get("/readyz")
     @open_door
@@ -130,19 +151,7 @@ def create_health(
     @routes.get("/metrics")
     @open_door
     def prometheus() -> Response:
-        with database.read() as connection:
-            counts = notifications.count_open(connection)
-            for state in notifications.OPEN:
-                metrics.stored.labels(state=state).set(counts.get(state, 0))
-            oldest = notifications.oldest_waiting(connection)
-            metrics.oldest.set((clock() - oldest).total_seconds() if oldest else 0)
-            for platform in configured:
-                if at := notifications.last_received(connection, platform):
-                    metrics.last.labels(platform=platform.value).set(at.timestamp())
-            if at := notifications.last_validation(connection):
-                metrics.validated.set(at.timestamp())
-            waiting = cohorts.cohorts_in_state(connection, CohortState.NEEDS_ATTENTION)
-            metrics.attention.set(len(waiting))
+        metrics.stored.read(database, configured, work, clock())
         return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
     return routes

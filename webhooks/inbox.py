@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,9 +79,14 @@ class Inbox:
     """Stores deliveries durably, many to a commit. Thread-safe."""
 
     def __init__(
-        self, database: Database, *, committed: Callable[[int, int], None] = lambda _new, _old: None
+        self,
+        database: Database,
+        *,
+        committed: Callable[[int, int, float], None] = lambda _new, _repeated, _seconds: None,
     ) -> None:
-        """`committed` hears of every commit: how many deliveries were new, how many repeated."""
+        """`committed` hears of every commit: how many deliveries were new, how many repeated, and
+        how many seconds it took.
+        """
         self._database = database
         self._journal = EvidenceJournal(database)
         self._committed = committed
@@ -144,8 +150,9 @@ class Inbox:
         """Store a batch and wake everybody in it, whatever happens: this thread must not die."""
         try:
             rows = [row for waiting in batch for row in waiting.rows]
+            began = time.perf_counter()
             new = self._journal.store(self._database, rows)
-            self._committed(new, len(rows) - new)
+            self._committed(new, len(rows) - new, time.perf_counter() - began)
         except Exception as e:
             if len(batch) > 1 and not isinstance(e, STORAGE_TROUBLE):
                 for waiting in batch:  # one bad delivery must not take the others with it

@@ -105,6 +105,10 @@ def _not_stored(detail: str) -> Answer:
     return Answer(503, problem.body, problem.content_type, (("Retry-After", "5"),))
 
 
+def _sender(path: str) -> Platform:
+    return Platform.ZOOM if path == "/webhooks/zoom" else Platform.TEAMS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receivers:
     """The addresses. `wake` starts the chores that look after subscriptions; `changed` is told
@@ -135,10 +139,13 @@ class Receivers:
         try:
             return await receive(request, request.body)
         except NotStored:
+            self.counted.outcome(_sender(request.path), "not_stored")
             return _not_stored("The database did not confirm. Send it again.")
         except STORAGE_TROUBLE:
+            self.counted.outcome(_sender(request.path), "not_stored")
             return _not_stored("The database is not available. Send it again.")
         except Exception:
+            self.counted.outcome(_sender(request.path), "failed")
             number = secrets.token_hex(6)
             log.exception("webhook_failed", number=number)
             return _problem(500, "Something went wrong on our side", detail=f"See {number}.")

@@ -127,7 +127,7 @@ def test_the_figures_name_no_person_and_say_how_old_the_oldest_is(desk: Desk) ->
     desk.keep("a", state="waiting", age=timedelta(minutes=9))
     desk.metrics.outcome(Platform.ZOOM, "bad_signature")
     desk.metrics.answered(Platform.ZOOM, 0.004)
-    desk.metrics.committed(3, 1)
+    desk.metrics.committed(3, 1, 0.002)
     text = desk.client.get("/metrics").get_data(as_text=True)
     for line in (
         "circle_oldest_waiting_seconds 540.0",

@@ -52,7 +52,7 @@ def test_what_was_accepted_is_in_the_database(database: Database) -> None:
 
 def test_a_repeat_is_a_success_and_changes_nothing(database: Database) -> None:
     commits: list[tuple[int, int]] = []
-    inbox = Inbox(database, committed=lambda new, old: commits.append((new, old)))
+    inbox = Inbox(database, committed=lambda new, old, _: commits.append((new, old)))
     inbox.accept([make_delivery(1)])
     inbox.accept([make_delivery(1)])
     assert commits == [(1, 0), (0, 1)]
