@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
-from app import build_providers
+from app import build_providers, workflow_database
 from certificates import load_certificates
 from course.model import CohortState, Platform
 from course.store import (
@@ -16,24 +15,20 @@ from course.store import (
     notifications,
     staff_sessions,
     watches,
+    watchfulness,
 )
 from course.store.cipher import UnreadableField
 from course.store.database import STORAGE_TROUBLE, Database, open_sealed
 from course.store.rekeying import keys_in_use
 from course.store.tombstones import read_tombstones
+from doctor_machine import CERTIFICATE_LEFT, Finding, machine
+from integration.mailing import SmtpPost
 from integration.provider import CALL_RECORDS, ProviderError
 from settings import Settings, SettingsError
+from web.health_figures import REGISTER_LATE
 from web.health_words import VALIDATION_OVERDUE
 
 CLOCKS_AGREE = timedelta(minutes=1)
-
-
-class Finding(NamedTuple):
-    """One line of the examination."""
-
-    subject: str
-    well: bool
-    says: str
 
 
 def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Finding]:
@@ -44,6 +39,7 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
     except (ValueError, *STORAGE_TROUBLE) as e:
         return [Finding("database", False, f"cannot be opened ({e}). Check DATABASE_URL.")]
     return [
+        *machine(settings, engine_database=workflow_database(settings), now=clock()),
         *_database(database),
         *_audit(database),
         *_keys(database),
@@ -52,8 +48,9 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
         *_zoom_validation(settings, database, clock()),
         *_subscriptions(settings, database, clock),
         *_heard(settings, database),
-        *_mail(settings),
+        *_mail(settings, database),
         *_cohorts(database),
+        *_registers(database, clock()),
     ]
 
 
@@ -67,11 +64,17 @@ def _database(database: Database) -> Iterator[Finding]:
         return
     yield Finding("database", True, "open and up to date" + ("" if found else ", no cohort yet"))
     waiting, unreadable = counts.get("waiting", 0), counts.get("quarantined", 0)
-    yield Finding("waiting notifications", not waiting, f"{waiting} stored but not read yet")
+    yield Finding(
+        "waiting notifications",
+        not waiting,
+        f"{waiting} stored but not read yet"
+        + ("; they are read every minute: see background work" if waiting else ""),
+    )
     yield Finding(
         "unreadable notifications",
         not unreadable,
-        f"{unreadable} in quarantine, kept for you to see",
+        f"{unreadable} in quarantine, kept for you to see"
+        + (": report them; the platform's record fills in what they told" if unreadable else ""),
     )
 
 
@@ -166,8 +169,13 @@ def _platforms(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Fi
             newest = found[0]
             yield Finding(
                 "notification certificate",
-                newest.until > clock(),
+                newest.until - clock() > CERTIFICATE_LEFT,
                 f"{newest.ref}, until {newest.until:%d %B %Y}"
+                + (
+                    ""
+                    if newest.until - clock() > CERTIFICATE_LEFT
+                    else ": put a new one first in TEAMS_NOTIFICATION_CERTIFICATE"
+                )
                 + (f", and {len(found) - 1} older" if len(found) > 1 else ""),
             )
 
@@ -241,13 +249,30 @@ def _heard(settings: Settings, database: Database) -> Iterator[Finding]:
             )
 
 
-def _mail(settings: Settings) -> Iterator[Finding]:
-    says = (
-        "sent to the carers when a cohort is opened or changed"
-        if settings.smtp_url
-        else "not configured (SMTP_URL, MAIL_FROM): send the join links yourself"
-    )
-    yield Finding("mail", True, says)
+def _mail(settings: Settings, database: Database) -> Iterator[Finding]:
+    if settings.smtp_url is None:
+        says = "not configured (SMTP_URL, MAIL_FROM): send the join links yourself"
+        yield Finding("mail", True, says)
+        return
+    try:
+        SmtpPost(settings.smtp_url.get_secret_value()).check()
+    except ProviderError as e:
+        yield Finding("mail", False, str(e))
+    else:
+        yield Finding("mail", True, "the mail server lets us in")
+    with database.read() as connection:
+        waiting, troubled = watchfulness.mail_waiting(connection)
+    if waiting or troubled:
+        yield Finding(
+            "unsent mail",
+            not troubled,
+            f"{waiting} to be sent"
+            + (
+                f", {troubled} in trouble: circle cohort show COHORT says whose address was refused"
+                if troubled
+                else ""
+            ),
+        )
 
 
 def _cohorts(database: Database) -> Iterator[Finding]:
@@ -257,3 +282,15 @@ def _cohorts(database: Database) -> Iterator[Finding]:
                 cohort = cohorts.read_cohort(connection, cohort_id)
                 says = cohort.problem if cohort and cohort.problem else f"still {state.value}"
                 yield Finding(f"cohort {cohort_id}", False, says)
+
+
+def _registers(database: Database, now: datetime) -> Iterator[Finding]:
+    with database.read() as connection:
+        late = watchfulness.open_registers(connection, now=now, after=REGISTER_LATE)
+    says = "every session of the last week that is over for two hours is closed"
+    if late:
+        says = (
+            f"{late} are open two hours after their session: they close when the platform's record "
+            "is there; circle attention says what is missing"
+        )
+    yield Finding("registers", not late, says)

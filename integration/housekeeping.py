@@ -6,18 +6,27 @@ trouble with one never keeps the others from running.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 
 import structlog
-from dbos import DBOS
+from dbos import DBOS, DBOSClient, WorkflowStatus
 from dbos import error as engine
 
-from course.store.database import STORAGE_TROUBLE
+from course.store.database import STORAGE_TROUBLE, make_url
 
 SCHEDULE = "housekeeping"
+_LAST: dict[str, Any] = {
+    "schedule_name": SCHEDULE,
+    "status": "SUCCESS",
+    "limit": 1,
+    "sort_desc": True,
+    "load_input": False,
+    "load_output": False,
+}
 log = structlog.get_logger(__name__)
 
 
@@ -52,16 +61,7 @@ class Housekeeping:
     @classmethod
     def last_round(cls) -> datetime | None:
         """When the last round ended, whichever process did it."""
-        found = DBOS.list_workflows(
-            schedule_name=SCHEDULE,
-            status="SUCCESS",
-            limit=1,
-            sort_desc=True,
-            load_input=False,
-            load_output=False,
-        )
-        ended = found[0].completed_at if found else None
-        return datetime.fromtimestamp(ended / 1000, UTC) if ended else None
+        return _ended(DBOS.list_workflows(**_LAST))
 
     @classmethod
     def wake(cls) -> None:
@@ -72,6 +72,28 @@ class Housekeeping:
             DBOS.trigger_schedule(SCHEDULE)
         except (engine.DBOSException, *STORAGE_TROUBLE) as e:
             log.warning("chores_not_woken", kind=type(e).__name__)
+
+
+def last_round_in(engine_database: str) -> datetime | None:
+    """The same for whoever runs no engine; None when none has run on that database yet.
+
+    Raises `STORAGE_TROUBLE`.
+    """
+    path = make_url(engine_database)
+    if path.get_backend_name() == "sqlite" and not Path(path.database or "").exists():
+        return None
+    client = DBOSClient(
+        system_database_url=engine_database, lazy=True, retry_connection_errors=False
+    )
+    try:
+        return _ended(client.list_workflows(**_LAST))
+    finally:
+        client.destroy()
+
+
+def _ended(found: Sequence[WorkflowStatus]) -> datetime | None:
+    ended = found[0].completed_at if found else None
+    return datetime.fromtimestamp(ended / 1000, UTC) if ended else None
 
 
 def _run(name: str, chore: Callable[[], int]) -> int:

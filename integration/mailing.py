@@ -49,6 +49,13 @@ class SmtpPost:
 
     def send(self, message: EmailMessage) -> None:
         """Hand it over, encrypted; without encryption only to this machine."""
+        self._with_server(lambda server: server.send_message(message))
+
+    def check(self) -> None:
+        """Say who we are and go. Raises `ProviderError`."""
+        self._with_server(lambda server: server.noop())
+
+    def _with_server(self, do: Callable[[smtplib.SMTP], object]) -> None:
         parts = urlsplit(self.url)
         host, secure = parts.hostname or "", parts.scheme == "smtps"
         context = ssl.create_default_context()
@@ -63,7 +70,7 @@ class SmtpPost:
                     server.starttls(context=context)
                 if parts.username:
                     server.login(unquote(parts.username), unquote(parts.password or ""))
-                server.send_message(message)
+                do(server)
         except smtplib.SMTPRecipientsRefused as e:
             code = next((c for c, _ in e.recipients.values()), 550)
             raise _refused(code) from None

@@ -12,7 +12,18 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("course", "integration", "webhooks", "web", "sandbox")
 OURS = {
     *PACKAGES,
-    *("app", "cli", "demo", "doctor", "front_door", "gateway", "logs", "server", "settings"),
+    *(
+        "app",
+        "cli",
+        "demo",
+        "doctor",
+        "doctor_machine",
+        "front_door",
+        "gateway",
+        "logs",
+        "server",
+        "settings",
+    ),
     "tests",
 }
 

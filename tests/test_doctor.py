@@ -1,0 +1,84 @@
+"""What `circle doctor` says of the machine, and that every fault comes with what to do."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from course.store.cipher import secret_from_file
+from doctor import examine
+from doctor_machine import Finding
+from settings import Settings
+from tests.fakes import FakeClock
+
+NOW = datetime(2027, 1, 16, 9, 30, tzinfo=UTC)
+
+
+def findings(folder: Path, **changes: Any) -> dict[str, Finding]:
+    settings = Settings(**{"_env_file": None, "data_dir": folder, **changes})
+    return {found.subject: found for found in examine(settings, clock=FakeClock(NOW))}
+
+
+def test_a_fresh_machine_is_well(tmp_path: Path) -> None:
+    found = findings(tmp_path)
+    assert [f for f in found.values() if not f.well and f.subject != "disk"] == []
+    assert "free where DATA_DIR is" in found["disk"].says
+    assert "has not begun yet" in found["background work"].says
+
+
+def test_a_key_that_others_can_read_is_named_with_the_command_that_helps(tmp_path: Path) -> None:
+    secret_from_file(tmp_path / "encryption.key")
+    assert findings(tmp_path)["encryption key"].well
+    (tmp_path / "encryption.key").chmod(0o644)
+    found = findings(tmp_path)["encryption key"]
+    assert (found.well, found.says.endswith(f"chmod 600 {tmp_path / 'encryption.key'}")) == (
+        False,
+        True,
+    )
+
+
+def test_an_address_that_no_platform_can_reach_is_told(tmp_path: Path) -> None:
+    zoom = {
+        "zoom_account_id": "a",
+        "zoom_client_id": "c",
+        "zoom_client_secret": "the-same",
+        "zoom_webhook_secrets": "the-same",
+        "zoom_oauth_url": "http://127.0.0.1:9/token",  # nobody is there
+    }
+    found = findings(tmp_path, **zoom)
+    assert "Set PUBLIC_URL" in found["address"].says
+    assert "take the Secret Token" in found["zoom secrets"].says
+    assert findings(tmp_path, **zoom, zoom_api_url="http://127.0.0.1:9/v2")["address"].well
+
+
+def test_an_https_address_where_nobody_answers_is_told(tmp_path: Path) -> None:
+    found = findings(tmp_path, public_url="https://127.0.0.1:9")["address"]
+    assert not found.well
+    assert "Is Caddy running" in found.says
+
+
+def test_a_secret_that_can_be_guessed_is_told(tmp_path: Path) -> None:
+    assert "openssl rand -hex 32" in findings(tmp_path, secret_key="short")["signing key"].says
+    assert "signing key" not in findings(tmp_path, secret_key="x" * 40)
+
+
+@pytest.mark.parametrize(("hours", "well"), [(25, True), (27, False)])
+def test_a_copy_of_last_night_is_enough_and_an_older_one_is_not(
+    tmp_path: Path, hours: int, well: bool
+) -> None:
+    copy = tmp_path / "backups" / "circle.copy"
+    copy.parent.mkdir()
+    copy.write_bytes(b"x")
+    at = (NOW - timedelta(hours=hours)).timestamp()
+    os.utime(copy, (at, at))
+    found = findings(tmp_path)["backups"]
+    assert (found.well, "make one now" in found.says) == (well, not well)
+
+
+def test_a_mail_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    found = findings(tmp_path, smtp_url="smtp://127.0.0.1:9", mail_from="us@example.com")["mail"]
+    assert (found.well, "does not answer" in found.says) == (False, True)
