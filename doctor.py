@@ -37,9 +37,11 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
         database = open_sealed(**settings.storage())
         database.migrate()
     except (ValueError, *STORAGE_TROUBLE) as e:
-        return [Finding("database", False, f"cannot be opened ({e}). Check DATABASE_URL.")]
+        why = " ".join(str(getattr(e, "orig", None) or e).split())
+        fault = Finding("database", False, f"cannot be opened ({why}). Check DATABASE_URL.")
+        return [*_machine(settings, clock()), fault]
     return [
-        *machine(settings, engine_database=workflow_database(settings), now=clock()),
+        *_machine(settings, clock()),
         *_database(database),
         *_audit(database),
         *_keys(database),
@@ -52,6 +54,10 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
         *_cohorts(database),
         *_registers(database, clock()),
     ]
+
+
+def _machine(settings: Settings, now: datetime) -> Iterator[Finding]:
+    return machine(settings, engine_database=workflow_database(settings), now=now)
 
 
 def _database(database: Database) -> Iterator[Finding]:
@@ -228,11 +234,17 @@ def _subscriptions(
         yield _alive(f"subscription to {calendar.mailbox_ref}", known, calendar.problem)
     for watch in ours:
         known = alive.get(watch.platform, {}).get(watch.watch_ref or "")
+        if watch.platform in alive and known is None:
+            # The platform dropped it without a word: the next round asks, and makes it again.
+            with database.write() as connection:
+                watches.update_watch(connection, watch.id, renewal_due_at=clock())
         yield _alive(f"subscription of cohort {watch.cohort_id}", known, watch.problem)
 
 
 def _alive(subject: str, until: datetime | None, problem: str | None) -> Finding:
-    says = f"alive until {until:%d %B %H:%M} UTC" if until else "not alive; it is made again"
+    says = (
+        f"alive until {until:%d %B %H:%M} UTC" if until else "not alive; made again within a minute"
+    )
     return Finding(subject, until is not None and problem is None, problem or says)
 
 

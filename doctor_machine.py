@@ -93,7 +93,7 @@ def _certificate_end(host: str, port: int) -> datetime:
 
 
 def _disk(folder: Path) -> Finding:
-    usage = shutil.disk_usage(folder)
+    usage = shutil.disk_usage(next(p for p in (folder, *folder.resolve().parents) if p.exists()))
     well = usage.free >= FREE
     return Finding(
         "disk",
