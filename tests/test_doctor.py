@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 
+from course.model import Platform
+from course.store import cohorts, watches
 from course.store.cipher import secret_from_file
+from course.store.database import open_sealed
+from course.store.watches import StoredWatch
 from doctor import examine
 from doctor_machine import Finding
 from settings import Settings
+from tests.factories import make_cohort
 from tests.fakes import FakeClock
+from tests.stand_ins import stand_ins
 
 NOW = datetime(2027, 1, 16, 9, 30, tzinfo=UTC)
 
@@ -82,3 +88,42 @@ def test_a_copy_of_last_night_is_enough_and_an_older_one_is_not(
 def test_a_mail_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
     found = findings(tmp_path, smtp_url="smtp://127.0.0.1:9", mail_from="us@example.com")["mail"]
     assert (found.well, "does not answer" in found.says) == (False, True)
+
+
+def test_a_subscription_that_the_platform_dropped_without_a_word_is_looked_at_at_once(
+    tmp_path: Path,
+) -> None:
+    with stand_ins() as platforms:
+        config = platforms.config
+        teams: dict[str, Any] = {
+            "teams_tenant_id": config.teams_tenant_id,
+            "teams_client_id": config.teams_client_id,
+            "teams_client_secret": config.teams_client_secret,
+            "graph_url": f"{config.base_url}/graph",
+            "login_url": f"{config.base_url}/login",
+        }
+        settings = Settings(**{"_env_file": None, "data_dir": tmp_path, **teams})
+        database = open_sealed(**settings.storage())
+        database.migrate()
+        with database.write() as connection:
+            cohorts.insert_cohort(connection, make_cohort(), {"carer-1": "t"})
+            watches.insert_watch(
+                connection,
+                StoredWatch(
+                    id="w",
+                    cohort_id="cohort-1",
+                    platform=Platform.TEAMS,
+                    series_ref="s",
+                    client_state="c",
+                    certificate_ref="c1",
+                    made_at=NOW - timedelta(hours=9),
+                    watch_ref="nobody-knows-it",
+                    expires_at=NOW + timedelta(days=2),
+                    renewal_due_at=NOW + timedelta(days=1),
+                ),
+            )
+        told = findings(tmp_path, **teams)["subscription of cohort cohort-1"]
+        assert (told.well, "made again within a minute" in told.says) == (False, True)
+        with database.read() as connection:
+            (watch,) = watches.live_watches(connection)
+        assert watch.renewal_due_at == NOW
