@@ -42,6 +42,7 @@ from integration.pace import Pace, SharedPace
 from integration.provider import Certificate, MeetingProvider, ProviderError
 from integration.reconciliation import NotYet, Reconciliation
 from integration.scheduling import Scheduling
+from integration.standings import Standings
 from integration.subscriptions import Callbacks, Subscriptions
 from integration.teams import TeamsProvider
 from integration.teams_keys import SigningKeys
@@ -365,6 +366,7 @@ def create_app(
             work=_work_in_hand,
         )
     )
+    standings = Standings(database, clock)
     chores = {
         "take up cohorts": scheduling.take_up,
         "look for drift": scheduling.check_due,
@@ -378,6 +380,8 @@ def create_app(
         ).keep,
         "fetch records": reconciliation.reconcile_due,
         "note late evidence": reconciliation.note_late_evidence,
+        "keep standings": standings.keep,
+        "check standings": standings.check,
         "read waiting": rereader.read_waiting,
         "forget notifications": lambda: _prune(database, settings, clock()),
         "keep nothing too long": lambda: retain_daily(

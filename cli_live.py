@@ -23,24 +23,30 @@ REDRAW_EVERY = 3.0
 @json_option
 def attention(*, as_json: bool) -> None:
     """List what needs a person in any cohort, the oldest first."""
-    from course.store.cohorts import read_cohort
+    from course.store.cohorts import read_carer_names
     from web.access import Caller
-    from web.attention import attention_items
+    from web.attention import carers_of, read_attention
     from web.listings import attention_table
 
     operator = Caller(name="command line", role="admin", cohort_ids=None)
-    with open_database(read_settings()).read() as connection:
-        items = attention_items(connection, operator, now=now())
-        found = [read_cohort(connection, one) for one in {item["cohort"] for item in items}]
+    database = open_database(read_settings())
+    found = read_attention(database, operator, clock=now)
+    items, behind = found["items"], found["behind"]
     if as_json:
-        click.echo(json_text({"items": items}))
+        click.echo(json_text(found))
         return
-    names = {carer.id: carer.name for cohort in found if cohort for carer in cohort.carers}
-    click.echo(
-        attention_table(items, names, paint=paint, width=width())
-        if items
-        else "Nothing needs a person."
-    )
+    with database.read() as connection:
+        names = read_carer_names(connection, carers_of(found), to_admin=True)
+    if items:
+        click.echo(attention_table(items, names, paint=paint, width=width()))
+    elif not behind:
+        click.echo("Nothing needs a person.")
+    if behind:
+        click.echo(
+            f"{behind} more cohorts have changed. The running service looks at them within "
+            "minutes; ask again then.",
+            err=True,
+        )
 
 
 @click.command()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 from flask import Response, jsonify, request
 
 from course.calendar_file import staff_calendar
-from course.store import cohorts, rehearsals
+from course.store import cohorts, rehearsals, standings
 from integration.scheduling import Refused
 from web.access import Caller
 from web.cohort_view import (
@@ -67,11 +68,14 @@ def add_cohorts(
         answers={200: CohortsOut},
     )
     def listed(caller: Caller, query: Page) -> Response:
+        if query.rule is not None:
+            standings.refresh_few(database, now=api.clock(), only_ids=caller.cohort_ids)
         with database.read() as connection:
             found, total = cohorts.page_of_cohorts(
                 connection,
                 state=query.state,
                 platform=query.platform,
+                stands=query.rule,
                 only_ids=caller.cohort_ids,
                 limit=query.limit,
                 offset=query.offset,
@@ -86,7 +90,8 @@ def add_cohorts(
                 for c in found
             ]
         following = query.offset + query.limit
-        more = f"/api/v1/cohorts?limit={query.limit}&offset={following}"
+        asked = query.model_dump(mode="json", exclude_none=True) | {"offset": following}
+        more = f"/api/v1/cohorts?{urlencode(asked)}"
         return jsonify(cohorts=rows, total=total, next=more if following < total else None)
 
     @api.add(

@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from course.model import Carer, Cohort, SessionState
+from course.model import Cohort, SessionState
 from course.rehearsal import coming_rehearsal
 from course.reports import explain
 from course.restriction import shown_name
 from course.store import access, cohorts, evidence, rehearsals
 from web.access import Caller
-from web.attention import attention_items
+from web.attention import carers_of, read_attention
 from web.board import BoardView, board_json
 from web.cohort_view import cohort_json, known_cohort, known_week, must_be_shown, note_view
 from web.opening import Opening
@@ -148,16 +148,12 @@ def create_pages(pages: Pages) -> Blueprint:
 
     @page("/attention", _STAFF)
     def needs_a_person(caller: Caller) -> AnyResponse:
+        found = read_attention(pages.database, caller, clock=pages.clock, limit=LISTED)
         with pages.database.read() as connection:
-            items = attention_items(connection, caller, now=pages.clock())
-            names = {
-                carer.id: shown_name(carer, to_admin=caller.role == "admin")
-                for cohort_id in {item["cohort"] for item in items}
-                for carer in (_carers(cohorts.read_cohort(connection, cohort_id)))
-            }
-        return pages.answer(
-            "attention.html", caller=caller, here="attention", items=items, names=names
-        )
+            names = cohorts.read_carer_names(
+                connection, carers_of(found), to_admin=caller.role == "admin"
+            )
+        return pages.answer("attention.html", caller=caller, here="attention", **found, names=names)
 
     return routes
 
@@ -173,10 +169,6 @@ def _evenings_before(cohort: Cohort, now: datetime) -> list[datetime]:
         if s.state is SessionState.SCHEDULED
     ]
     return [eve for eve in sorted(eves) if eve > now]
-
-
-def _carers(cohort: Cohort | None) -> tuple[Carer, ...]:
-    return cohort.carers if cohort is not None else ()
 
 
 def _summary(cohort: Cohort, pages: Pages) -> str:

@@ -12,7 +12,7 @@ from course.narrowing import Only, narrowed, without_addresses
 from course.programme import COURSE
 from course.reports import AttendanceReport, build_report, changes, report_json, roster
 from course.restriction import veiled
-from course.store import access, cohorts, evidence, revisions
+from course.store import access, cohorts, evidence, revisions, standings
 from course.store.database import Connection, Database
 from web.access import Caller
 
@@ -34,7 +34,11 @@ class ReportView:
     def shown(self, cohort: Cohort, caller: Caller) -> dict[str, Any]:
         """The report as the API gives it: of other cohorts only what is for these eyes."""
         with self._database.read() as connection:
-            return self._shown(connection, self._build(connection, cohort), caller)
+            report = self._shown(connection, self._build(connection, cohort), caller)
+            changed = standings.has_changed(connection, cohort.id, now=self._clock())
+        if changed:  # lists across all cohorts show no less than what was just looked at
+            standings.refresh_now(self._database, [cohort.id], now=self._clock())
+        return report
 
     def handed_out(self, cohort: Cohort, caller: Caller, *, only: Only) -> dict[str, Any]:
         """The report as somebody takes it away: of those alone, and with no more than they may see.
@@ -89,6 +93,7 @@ class ReportView:
             revisions.revise(connection, cohort, cause=action, actor=caller.actor, now=now)
             after = self._build(connection, cohort)
             report = self._shown(connection, after, caller)
+            standings.bring_up_to_date(connection, cohort.id, now=now)
         return {**report, "changed": changed_json(before, after)}
 
     def _build(self, connection: Connection, cohort: Cohort) -> AttendanceReport:

@@ -11,6 +11,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from course.model import (
+    AllSessions,
     CohortState,
     CorrectionKind,
     HouseholdRule,
@@ -234,8 +235,20 @@ class Page(BaseModel):
 
     state: CohortState | None = None
     platform: Platform | None = None
+    rule: Annotated[AllSessions | None, Field(description="With a household that stands there")] = (
+        None
+    )
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     offset: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
+class AttentionPage(BaseModel):
+    """Which part of what needs a person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 200
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
 
 
 class OneCarer(BaseModel):
@@ -454,9 +467,16 @@ class EvidenceOut(WeekOut):
 
 
 class AttentionOut(BaseModel):
-    """What needs a person, the oldest first."""
+    """What needs a person, the oldest first.
+
+    `total`: how many things there are in all; `next`: where more of them are. `behind`: how many
+    cohorts have changed and will be looked at within minutes.
+    """
 
     items: list[dict[str, Any]]
+    total: int
+    next: str | None
+    behind: int
 
 
 class ErasureIn(Strict):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, select
+from sqlalchemy import Connection, RowMapping, and_, exists, func, insert, select
 
 from course.model import (
+    AllSessions,
     Carer,
     Cohort,
     CohortState,
@@ -17,11 +18,14 @@ from course.model import (
     Session,
     SessionState,
 )
+from course.restriction import RESTRICTED
 from course.store import tables
 from course.store.hashing import token_hash
 from course.store.rules import read_rule, rule_json
 from course.store.series import read_series
 from course.store.tombstones import welcome_back
+
+AT_ONCE = 10_000  # ids in one statement; SQLite takes 32,766
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +165,19 @@ def _cohort(connection: Connection, row: RowMapping) -> Cohort:
     )
 
 
+def read_carer_names(
+    connection: Connection, carer_ids: Iterable[str], *, to_admin: bool
+) -> dict[str, str]:
+    """How these carers are called before these eyes, by id."""
+    table, names, ids = tables.carer, dict[str, str](), sorted(carer_ids)
+    asked = select(table.c.id, table.c.name, table.c.restricted_at)
+    for some in range(0, len(ids), AT_ONCE):
+        wanted = table.c.id.in_(ids[some : some + AT_ONCE])
+        for carer_id, name, restricted_at in connection.execute(asked.where(wanted)):
+            names[carer_id] = RESTRICTED if restricted_at and not to_admin else name
+    return names
+
+
 def read_names(connection: Connection) -> dict[str, str]:
     """The name of each cohort by its id, the newest first."""
     table = tables.cohort
@@ -175,13 +192,15 @@ def page_of_cohorts(
     *,
     state: CohortState | None = None,
     platform: Platform | None = None,
+    stands: AllSessions | None = None,
     only_ids: Sequence[str] | None = None,
     limit: int,
     offset: int,
 ) -> tuple[list[Cohort], int]:
     """Cohorts, the newest first, and how many there are in all.
 
-    `only_ids` restricts to those that the caller may see.
+    `stands`: those with a household that stands there. `only_ids` restricts to those that the
+    caller may see.
     """
     table = tables.cohort
     query = select(table)
@@ -189,6 +208,10 @@ def page_of_cohorts(
         query = query.where(table.c.state == state.value)
     if platform is not None:
         query = query.where(table.c.platform == platform.value)
+    if stands is not None:
+        standing = tables.standing
+        there = select(standing.c.cohort_id).where(standing.c.household_stands == stands.value)
+        query = query.where(table.c.id.in_(there))
     if only_ids is not None:
         query = query.where(table.c.id.in_(only_ids))
     total = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
@@ -213,24 +236,26 @@ def with_places(
 ) -> list[Coming]:
     """The next cohorts that begin after that and have fewer households than `places`."""
     table, session, carer = tables.cohort, tables.session, tables.carer
-    begins = (
-        select(session.c.cohort_id, func.min(session.c.starts_at).label("at"))
-        .group_by(session.c.cohort_id)
-        .subquery()
+    earlier = session.alias()
+    used = (
+        select(func.count(carer.c.household.distinct()))
+        .where(carer.c.cohort_id == table.c.id, carer.c.withdrawn_at.is_(None))
+        .correlate(table)
+        .scalar_subquery()
     )
-    taken = (
-        select(carer.c.cohort_id, func.count(carer.c.household.distinct()).label("households"))
-        .where(carer.c.withdrawn_at.is_(None))
-        .group_by(carer.c.cohort_id)
-        .subquery()
-    )
-    used = func.coalesce(taken.c.households, 0)
+    # In the order of their beginnings, so that only the first few are looked at however many
+    # cohorts there are.
     rows = connection.execute(
-        select(table.c.id, table.c.name, table.c.platform, begins.c.at, used)
-        .join(begins, begins.c.cohort_id == table.c.id)
-        .outerjoin(taken, taken.c.cohort_id == table.c.id)
-        .where(table.c.state == CohortState.READY.value, begins.c.at > after, used < places)
-        .order_by(begins.c.at, table.c.id)
+        select(table.c.id, table.c.name, table.c.platform, session.c.starts_at, used)
+        .join(session, session.c.cohort_id == table.c.id)
+        .where(
+            session.c.week == 1,
+            session.c.starts_at > after,
+            ~exists().where(earlier.c.cohort_id == table.c.id, earlier.c.starts_at <= after),
+            table.c.state == CohortState.READY.value,
+            used < places,
+        )
+        .order_by(session.c.starts_at, table.c.id)
         .limit(limit)
     )
     return [

@@ -458,6 +458,56 @@ _MAP = {
             frozen: what the report says of the session, once the evidence is gone
         """),
     ),
+    "standing": _Of(
+        "to list cohorts by where households stand; derived, and derived anew at any change",
+        COURSE,
+        STAFF,
+        _columns("""
+            carer_id: whose
+            cohort_id: which cohort
+            household: the practice's own reference
+            all_sessions: where the carer stands against the rule
+            household_stands: where the household stands
+            missed_weeks: the weeks that were missed
+        """),
+    ),
+    "attention_item": _Of(
+        "to list what waits for a person; derived, and derived anew at any change",
+        "until a person has dealt with it",
+        MORE,
+        _columns("""
+            cohort_id: which cohort
+            place: its place in the list
+            audience: who sees it: all, admins, or all but admins
+            kind: what kind of thing it is
+            week: which session
+            carer_id: whom it is about
+            since: since when it waits
+            told: what it says; it may name people, or quote them
+        """),
+    ),
+    "derivation": _Of(
+        "to know when the derived rows of a cohort must be derived anew",
+        COURSE,
+        NOBODY,
+        _columns("""
+            cohort_id: which cohort
+            turn: how often its rows were derived
+            mark: counts of the evidence from which they were
+            derived_at: when that was
+            checked_at: when they were last compared with the evidence
+            next_at: when time alone may change them
+        """),
+    ),
+    "cohort_change": _Of(
+        "to know which cohorts changed since their rows were derived",
+        "until they are derived anew, a minute",
+        NOBODY,
+        _columns("""
+            id: number
+            cohort_id: which cohort
+        """),
+    ),
     "register_version": _Of(
         "to show what a register said earlier, and why it changed",
         RECORD,

@@ -25,6 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from course.store.change_log import watch_changes
 from course.store.cipher import Cipher, parse_key, secret_from_file
 
 __all__ = [
@@ -113,6 +114,7 @@ class Database:
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
+                watch_changes(connection)
             except CommandError as e:
                 raise NewerDatabase(
                     f"This release does not know what the database is ({e}). "

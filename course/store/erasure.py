@@ -34,7 +34,7 @@ from course.forgotten import Marks, Trait
 from course.identity import plain_name
 from course.model import Carer, Cohort, ParticipantEvent
 from course.narrowing import hiding
-from course.store import tables
+from course.store import standings, tables
 from course.store.evidence import event_values, read_evidence
 from course.store.hashing import token_hash
 
@@ -200,6 +200,7 @@ def erase(
         update(table).where(table.c.transferred_from == carer.id).values(transferred_from=None)
     )
     connection.execute(delete(table).where(table.c.id == carer.id))
+    standings.bring_up_to_date(connection, cohort.id, now=now)  # others' items may name them
 
 
 def tables_of_carers() -> list[Table]:

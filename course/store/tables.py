@@ -87,6 +87,8 @@ session = Table(
     Column("state", String(16), nullable=False),
     Column("occurrence_ref", Text),
     Column("sequence", Integer, nullable=False, server_default="0"),
+    Index("ix_session_week", "week", "starts_at"),
+    Index("ix_session_ends_at", "ends_at"),
 )
 
 carer = Table(
@@ -420,6 +422,55 @@ register_version = Table(
     Column("cause", String(32), nullable=False),
     Column("verdicts", SealedJson, nullable=False),
     Index("ix_register_version_register", "cohort_id", "week"),
+)
+
+# What follows is derived, for lists across thousands of cohorts; it can be made anew at any time.
+# It goes with its cohort and its carer.
+
+standing = Table(
+    "standing",
+    metadata,
+    Column("carer_id", ForeignKey("carer.id", ondelete="CASCADE"), primary_key=True),
+    Column("cohort_id", ForeignKey("cohort.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("household", Text, nullable=False),
+    Column("all_sessions", String(16), nullable=False),
+    Column("household_stands", String(16), nullable=False),
+    Column("missed_weeks", JSON, nullable=False),
+    Index("ix_standing_household_stands", "household_stands", "cohort_id"),
+)
+
+attention_item = Table(
+    "attention_item",
+    metadata,
+    Column("cohort_id", ForeignKey("cohort.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("audience", String(8), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("week", Integer),
+    Column("carer_id", ForeignKey("carer.id", ondelete="CASCADE"), index=True),
+    Column("since", UtcDateTime, nullable=False),
+    Column("told", SealedJson, nullable=False),
+    Index("ix_attention_item_since", "since", "cohort_id", "place"),
+)
+
+# From what a cohort's standings and items were derived, and when time alone changes them.
+derivation = Table(
+    "derivation",
+    metadata,
+    Column("cohort_id", ForeignKey("cohort.id", ondelete="CASCADE"), primary_key=True),
+    Column("turn", Integer, nullable=False),
+    Column("mark", Text, nullable=False),
+    Column("derived_at", UtcDateTime, nullable=False),
+    Column("checked_at", UtcDateTime, nullable=False, index=True),
+    Column("next_at", UtcDateTime, index=True),
+)
+
+# Written by the database itself, see `change_log`.
+cohort_change = Table(
+    "cohort_change",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("cohort_id", String(32), nullable=False, index=True),
 )
 
 access_token = Table(
