@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from course.attendance import OPEN_BEFORE, OVER_AFTER
+from course.attendance import OVER_AFTER
 from course.model import (
     Cohort,
     CohortState,
@@ -64,18 +64,12 @@ def items_of(
 
 
 def next_turn(cohort: Cohort, now: datetime) -> datetime | None:
-    """When time alone may next change where everybody stands; None: never again."""
+    """When time alone may next change where everybody stands; None: never again.
+
+    Until a session ends all its verdicts are pending, so its beginning changes nothing.
+    """
     planned = [s for s in cohort.sessions if s.state is SessionState.SCHEDULED]
-    turns = [
-        at
-        for session in planned
-        for at in (
-            session.starts_at - OPEN_BEFORE,
-            session.starts_at + timedelta(microseconds=1),
-            session.ends_at,
-            session.ends_at + OVER_AFTER,
-        )
-    ]
+    turns = [at for s in planned for at in (s.ends_at, s.ends_at + OVER_AFTER)]
     return min((at for at in turns if at > now), default=None)
 
 

@@ -148,12 +148,24 @@ def create_pages(pages: Pages) -> Blueprint:
 
     @page("/attention", _STAFF)
     def needs_a_person(caller: Caller) -> AnyResponse:
-        found = read_attention(pages.database, caller, clock=pages.clock, limit=LISTED)
+        offset = max(0, request.args.get("offset", 0, type=int))
+        found = read_attention(
+            pages.database, caller, clock=pages.clock, limit=LISTED, offset=offset
+        )
+        shown = offset + len(found["items"])
         with pages.database.read() as connection:
             names = cohorts.read_carer_names(
                 connection, carers_of(found), to_admin=caller.role == "admin"
             )
-        return pages.answer("attention.html", caller=caller, here="attention", **found, names=names)
+        return pages.answer(
+            "attention.html",
+            caller=caller,
+            here="attention",
+            **found,
+            names=names,
+            offset=offset,
+            following=shown if found["items"] and shown < found["total"] else None,
+        )
 
     return routes
 

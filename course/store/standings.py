@@ -79,12 +79,14 @@ def derive(connection: Connection, cohort_id: str, *, now: datetime) -> Derived:
     mark = evidence.mark(connection, cohort_id) or ""
     report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
     troubles = list(_troubles(connection, cohort_id))
+    items = items_of(cohort, report, troubles)
+    for_others = veiled(report)
     return Derived(
         **found,
         cohort=cohort,
         mark=mark,
-        items=items_of(cohort, report, troubles),
-        veiled=items_of(cohort, veiled(report), troubles),
+        items=items,
+        veiled=items if for_others is report else items_of(cohort, for_others, troubles),
         carers=report.carers,
         households=report.households,
     )
@@ -162,7 +164,7 @@ def _replace(connection: Connection, derived: Derived, cohort: Cohort) -> None:
 
 
 def _for_whom(derived: Derived) -> Iterator[tuple[Audience, AttentionItem]]:
-    """Each item once, in order, with who sees it: two versions only where somebody is restricted."""
+    """Each item once, with who sees it: two versions only where somebody is restricted."""
     for item in derived.items:
         yield Audience.ALL if item in derived.veiled else Audience.ADMINS, item
     for item in derived.veiled:

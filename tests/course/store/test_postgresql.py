@@ -17,6 +17,7 @@ from tests.course.store import test_database as cases
 from tests.course.store import test_erasure as erasure_cases
 from tests.course.store import test_rekeying as rekeying_cases
 from tests.course.store import test_retention as retention_cases
+from tests.course.store import test_standings as standings_cases
 from tests.postgresql import BINARIES, cluster
 from tests.web.full_cohort import save_full_cohort
 from tests.webhooks import test_inbox as inbox_cases
@@ -72,6 +73,10 @@ def postgresql(server: str) -> Iterator[Database]:
         audit_cases.test_lines_written_at_once_follow_one_another,
         audit_cases.test_old_lines_are_forgotten_and_the_chain_goes_on,
         audit_cases.test_what_somebody_did_lately_is_found_by_name_though_names_are_sealed,
+        standings_cases.test_after_any_changes_the_rows_are_those_of_a_fresh_derivation,
+        standings_cases.test_each_way_of_changing_is_noticed_by_itself,
+        standings_cases.test_who_derived_from_older_evidence_does_not_overwrite,
+        standings_cases.test_rows_go_with_their_carer_and_their_cohort,
         inbox_cases.test_a_repeat_is_a_success_and_changes_nothing,
         inbox_cases.test_concurrent_deliveries_are_all_stored,
         inbox_cases.test_one_bad_delivery_does_not_take_the_others_with_it,
