@@ -35,10 +35,11 @@ lint: setup-dev ## Formatter, linter, strict types, security checks, secrets, li
 sbom: setup-dev ## What the service is made of, as CycloneDX (sbom.json), and its licences
 	@$(PY) scripts/sbom.py
 
-bench: setup-dev ## Measure webhooks against peers and beside open boards, openings against the limits, as ratios (20 minutes)
+bench: setup-dev ## Measure webhooks against peers and beside open boards, openings against the limits, reports among many cohorts, as ratios (30 minutes)
 	@$(PY) -m bench.webhooks
 	@$(PY) -m bench.opening --cohorts 1,100,1000
 	@$(PY) -m bench.boards
+	@$(PY) -m bench.standing
 
 bench-truth: setup-dev ## Judge 100,000 invented carer-sessions whose truth is known, beside two baselines (10 minutes)
 	@$(PY) -m bench.truth
