@@ -46,7 +46,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("cohort_id", "place", name="pk_attention_item"),
     )
     op.create_index("ix_attention_item_carer_id", "attention_item", ["carer_id"])
-    op.create_index("ix_attention_item_since", "attention_item", ["since", "cohort_id", "place"])
+    op.create_index(
+        "ix_attention_item_since", "attention_item", ["since", "cohort_id", "place", "audience"]
+    )
     op.create_table(
         "derivation",
         sa.Column("cohort_id", sa.String(length=32), nullable=False),
