@@ -2,8 +2,8 @@
 
 A few courses that are over are stored and derived by the service's own code; the others are copies
 of them, made by the database. The same questions are asked at each size, of SQLite and, where it is
-installed, of PostgreSQL; ratios are to the smallest size. Of three rounds the quickest counts.
-Usage: python -m bench.standing [--cohorts 1000,10000,40000] [--database sqlite]
+installed, of PostgreSQL; ratios are to the smallest size. Of the rounds the quickest counts.
+Usage: python -m bench.standing [--cohorts 1000,10000,40000] [--database sqlite] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from web.access import Caller
 from web.attention import read_attention
 from web.report_view import ReportView
 
-ORIGINALS, CARERS, ROUNDS, ASKED = 20, 8, 3, 40
+ORIGINALS, CARERS, ASKED = 20, 8, 40
 NOW = datetime(2027, 6, 1, 9, 0, tzinfo=UTC)
 WEEKS = range(1, 9)
 ANYONE = Caller(name="bench", role="admin", cohort_ids=None)
@@ -199,13 +199,10 @@ def _copying(table: Table) -> str:
         refs = ", ".join(f"'8{number}'" for number in range(ORIGINALS))
         which = f"platform = 'zoom' AND series_ref IN ({refs})"
     elif "cohort_id" not in table.c:
-        which = f"carer_id IN (SELECT id FROM carer WHERE cohort_id IN ({ids}))"
-    return (
-        f"INSERT INTO {table.name} ({', '.join(columns)}) "  # nosec B608
-        "WITH RECURSIVE n(i) AS (SELECT CAST(:first AS INTEGER) UNION ALL "
-        "SELECT i + 1 FROM n WHERE i + 1 < :last) "
-        f"SELECT {shown} FROM {table.name}, n WHERE {which}"
-    )
+        which = f"carer_id IN (SELECT id FROM carer WHERE cohort_id IN ({ids}))"  # nosec B608
+    numbers = "SELECT CAST(:first AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :last"
+    copies = f"SELECT {shown} FROM {table.name}, n WHERE {which}"  # nosec B608
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) WITH RECURSIVE n(i) AS ({numbers}) {copies}"
 
 
 Question = Callable[[str], object]
@@ -218,7 +215,8 @@ def questions(database: Database) -> dict[str, Question]:
     def report(cohort_id: str) -> str:
         with database.read() as connection:
             cohort = cohorts.read_cohort(connection, cohort_id)
-        assert cohort is not None
+        if cohort is None:
+            raise click.ClickException(f"the copy {cohort_id} is missing")
         return json.dumps(view.shown(cohort, ANYONE))
 
     def attention(limit: int | None) -> str:
@@ -256,11 +254,11 @@ WHOLE = (
 )
 
 
-def measure(database: Database, count: int) -> dict[str, float]:
+def measure(database: Database, count: int, rounds: int) -> dict[str, float]:
     """Seconds each; of one cohort the median over many."""
     chosen = random.Random(count)  # nosec B311
     found: dict[str, list[float]] = {}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, ask in questions(database).items():
             taken = []
             for _ in range(3 if name in WHOLE else ASKED):
@@ -293,7 +291,8 @@ def show(name: str, sizes: list[int], found: list[dict[str, float]]) -> None:
 @click.command()
 @click.option("--cohorts", "sizes", default="1000,10000,40000", show_default=True)
 @click.option("--database", "only", type=click.Choice(["sqlite", "postgresql"]), help="[both]")
-def main(sizes: str, only: str | None) -> None:
+@click.option("--rounds", default=3, show_default=True)
+def main(sizes: str, only: str | None, rounds: int) -> None:
     """Measure at each size."""
     counts = [int(size) for size in sizes.split(",")]
     with databases(only) as made:
@@ -305,7 +304,7 @@ def main(sizes: str, only: str | None) -> None:
                 grow(database, before, count)
                 took = time.perf_counter() - began
                 click.echo(f"  {count:,} cohorts after {took:.0f} s", err=True)
-                found.append(measure(database, count))
+                found.append(measure(database, count, rounds))
                 before = count
             show("SQLite" if database.is_sqlite else "PostgreSQL", counts, found)
 
