@@ -202,7 +202,8 @@ def _copying(table: Table) -> str:
         which = f"carer_id IN (SELECT id FROM carer WHERE cohort_id IN ({ids}))"  # nosec B608
     numbers = "SELECT CAST(:first AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :last"
     copies = f"SELECT {shown} FROM {table.name}, n WHERE {which}"  # nosec B608
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) WITH RECURSIVE n(i) AS ({numbers}) {copies}"
+    into = f"INSERT INTO {table.name} ({', '.join(columns)})"  # nosec B608
+    return f"{into} WITH RECURSIVE n(i) AS ({numbers}) {copies}"
 
 
 Question = Callable[[str], object]

@@ -12,9 +12,10 @@ import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from course.model import Facilitator
-from course.store import cohorts
+from course.store import cohorts, tables
 from course.store.database import Database
 from integration.teams_keys import SigningKeys
 from integration.teams_signin import EntraSignin
@@ -113,8 +114,11 @@ class Browser:
     def sessions(self) -> list[tuple[str, str, str]]:
         """Name, role and account of every live session."""
         with self.database.read() as connection:
-            found = connection.exec_driver_sql(
-                "SELECT name, role, account FROM staff_session WHERE ended_at IS NULL"
+            table = tables.staff_session
+            found = connection.execute(
+                select(table.c.name, table.c.role, table.c.account).where(
+                    table.c.ended_at.is_(None)
+                )
             )
             return [(r.name, r.role, r.account) for r in found]
 
