@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cli_common import now, open_database, read_settings
+from cli_common import json_option, json_text, now, open_database, read_settings
 
 ACTOR = "operator"
 
@@ -22,16 +22,17 @@ def privacy() -> None:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="File to write: .json, or .pdf to read.",
+    help="File to write: .json, or .pdf to read  [default: JSON on standard output]",
 )
-def export(carer_id: str, output: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="JSON, whatever the file is called.")
+def export(carer_id: str, output: Path | None, *, as_json: bool) -> None:
     """Write a copy of everything held on CARER, and nothing of anybody else."""
     from course.store.access import add_audit
     from course.store.subject_access import held_on
     from web.subject_access import subject_access_pdf
 
-    settings, form = read_settings(), output.suffix.lower().lstrip(".")
+    settings = read_settings()
+    form = "json" if as_json or output is None else output.suffix.lower().lstrip(".")
     if form not in ("json", "pdf"):
         raise click.ClickException(f"{output} should end in .json or .pdf.")
     with open_database(settings).write() as connection:
@@ -46,6 +47,9 @@ def export(carer_id: str, output: Path) -> None:
             now=now(),
             detail={"format": form},
         )
+    if output is None:
+        click.echo(json_text(held))
+        return
     content = (
         subject_access_pdf(held, timezone=settings.timezone)
         if form == "pdf"
@@ -146,12 +150,14 @@ def keys() -> None:
 
 
 @keys.command("new")
-def new_key() -> None:
+@json_option
+def new_key(*, as_json: bool) -> None:
     """Print a fresh key. Put it before the others: ENCRYPTION_KEYS=NEW,OLD"""
     import base64
     import secrets
 
-    click.echo(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    click.echo(json_text({"key": key}) if as_json else key)
 
 
 @keys.command("rotate")

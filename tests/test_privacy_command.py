@@ -107,3 +107,10 @@ def test_a_key_is_changed_by_three_commands(
     lost = examined()
     assert "put the encryption key it was written with back" in lost
     assert "which is not in ENCRYPTION_KEYS" in lost
+
+
+@pytest.mark.usefixtures("stored")
+def test_without_a_file_a_copy_goes_to_standard_output() -> None:
+    for arguments in (("full-1",), ("full-1", "--json")):
+        done = privacy("export", *arguments)
+        assert "Maya Patel" in json.dumps(json.loads(done.stdout))
