@@ -35,6 +35,7 @@ from integration.facilitator_mail import FacilitatorMail
 from integration.forgetting import Forgetting
 from integration.holdings import Holdings
 from integration.housekeeping import Housekeeping
+from integration.leftovers import Leftovers
 from integration.live_media import LiveMedia
 from integration.mailboxes import MailboxWatches
 from integration.mailing import Mailing, SmtpPost
@@ -199,11 +200,15 @@ def create_app(
     zoom, teams = settings.zoom, settings.teams
     hosts = {Platform.ZOOM: zoom.host if zoom else "", Platform.TEAMS: teams.host if teams else ""}
     holdings = Holdings(database=database, providers=providers, clock=clock)
+    leftovers = Leftovers(
+        database=database, providers=providers, subscriptions=subscriptions, clock=clock
+    )
     scheduling = Scheduling(
         database=database,
         holdings=holdings,
         alignment=Alignment(holdings, subscriptions),
         enrolment=Enrolment(holdings),
+        leftovers=leftovers,
         organisers={platform: hosts[platform] for platform in providers},
         rule=_rule(settings),
         timezone=settings.timezone,
@@ -371,6 +376,7 @@ def create_app(
         "take up cohorts": scheduling.take_up,
         "look for drift": scheduling.check_due,
         "renew subscriptions": subscriptions.renew_due,
+        "remove what was left": leftovers.clear,
         "watch calendars": MailboxWatches(
             database=database,
             providers=providers,

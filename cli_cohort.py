@@ -1,4 +1,4 @@
-"""`circle cohort`: open, list and show cohorts."""
+"""`circle cohort`: open, list, show and move cohorts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from cli_choose import complete_cohort, find_cohort
 from cli_common import json_option, json_text, now, open_database, paint, read_settings, width
+from cli_moving import cohort_move
 from cli_opening import cohort_create
 
 LISTED = 1000
@@ -16,10 +17,11 @@ STATES = ("opening", "ready", "needs_attention", "failed", "cancelled")
 
 @click.group()
 def cohort() -> None:
-    """Open, list and show cohorts."""
+    """Open, list, show and move cohorts."""
 
 
 cohort.add_command(cohort_create)
+cohort.add_command(cohort_move)
 
 
 @cohort.command("list")

@@ -42,7 +42,9 @@ def cohort_create(file: IO[str], url: str | None, *, as_json: bool) -> None:
         raise click.ClickException(f"{file.name} is not JSON: {e}") from e
     database = open_database(settings)
     with passing_token(database, name="circle command", life=TOKEN_LIFE_OF_A_CALL) as token:
-        told = _opened(_Service(url or settings.public_url, token), body)
+        told = carried_out(
+            RunningService(url or settings.public_url, token), "/api/v1/cohorts", body
+        )
     click.echo(
         json_text(told)
         if as_json
@@ -59,7 +61,7 @@ def cohort_create(file: IO[str], url: str | None, *, as_json: bool) -> None:
         )
 
 
-class _Service:
+class RunningService:
     """The running service, asked over HTTP like anybody else would."""
 
     def __init__(self, url: str, token: str) -> None:
@@ -100,12 +102,12 @@ def _refusal(told: dict[str, Any]) -> str:
     return f"{said} {'; '.join(faults)}".strip()
 
 
-def _opened(service: _Service, body: object) -> dict[str, Any]:
-    """The cohort when its opening is over, or when we have waited long enough."""
+def carried_out(service: RunningService, path: str, body: object) -> dict[str, Any]:
+    """The cohort when the work on it is over, or when we have waited long enough."""
     told: dict[str, Any] = {}
 
     def states() -> Iterator[str]:
-        answer = _begun(lambda: service.ask("POST", "/api/v1/cohorts", body))
+        answer = _begun(lambda: service.ask("POST", path, body))
         while wait([answer], timeout=LOOK_EVERY).not_done:
             yield "asking the service"
         found, where = answer.result()

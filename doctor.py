@@ -13,6 +13,7 @@ from course.store import (
     cohorts,
     mailboxes,
     notifications,
+    series,
     staff_sessions,
     watches,
     watchfulness,
@@ -53,6 +54,7 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
         *_mail(settings, database),
         *_cohorts(database),
         *_registers(database, clock()),
+        *_leftovers(database),
     ]
 
 
@@ -284,6 +286,19 @@ def _mail(settings: Settings, database: Database) -> Iterator[Finding]:
                 if troubled
                 else ""
             ),
+        )
+
+
+def _leftovers(database: Database) -> Iterator[Finding]:
+    """Series of cohorts that meet elsewhere now, and that are still to be removed."""
+    with database.read() as connection:
+        found = series.left_over(connection)
+    for left in found:
+        yield Finding(
+            f"former series of cohort {left.series.cohort_id}",
+            False,
+            f"still stands on {left.series.platform}: "
+            f"{left.problem or 'not removed yet.'} It is tried again every 15 minutes.",
         )
 
 

@@ -143,7 +143,7 @@ class Roster:
             for name in {plain_name(n) for n in (carer.name, *carer.former_names)}:
                 self._by_name.setdefault(name, []).append(carer)
         self._staff_emails = {
-            cohort.organiser.casefold(),
+            *(o.casefold() for o in (cohort.organiser, *cohort.former_organisers)),
             *(f.email.casefold() for f in cohort.facilitators),
         }
         self._staff_names = {plain_name(f.name) for f in cohort.facilitators} - set(self._by_name)

@@ -57,16 +57,16 @@ class Instance:
 def find_instances(events: Iterable[ParticipantEvent]) -> tuple[Instance, ...]:
     """The held instances among the events, in order of their start. Equal keys are one event."""
     named: dict[str, list[ParticipantEvent]] = {}
-    unnamed: list[ParticipantEvent] = []
+    unnamed: dict[tuple[str, str | None], list[ParticipantEvent]] = {}
     for event in {e.key: e for e in sorted(events, key=lambda e: e.key)}.values():
         if event.carer_id is not None:
             continue  # told of a carer, not of whoever was in a meeting
         if event.instance_ref is not None:
             named.setdefault(event.instance_ref, []).append(event)
         else:
-            unnamed.append(event)
+            unnamed.setdefault((event.platform, event.series_ref), []).append(event)
     found = [_build(ref, group) for ref, group in named.items()]
-    found += [_build(None, group) for group in _cut(unnamed)]
+    found += [_build(None, group) for stream in unnamed.values() for group in _cut(stream)]
     return tuple(sorted(found, key=lambda i: (i.started_at, i.ref or "")))
 
 

@@ -227,7 +227,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One of the eight Saturdays. `sequence` is raised by each change, for calendars."""
+    """One of the eight Saturdays. `sequence` is raised by each change, for calendars.
+
+    `platforms`: where it was held, or begun and gone on with, before the cohort moved to another
+    platform; empty: where the cohort meets.
+    """
 
     week: int
     topic: str
@@ -236,6 +240,7 @@ class Session:
     state: SessionState = SessionState.SCHEDULED
     occurrence_ref: str | None = None
     sequence: int = 0
+    platforms: tuple[Platform, ...] = ()
 
     @property
     def length(self) -> timedelta:
@@ -285,7 +290,8 @@ class Cohort:
 
     `version` counts the changes that staff made, `settled_version` those that were carried out;
     `drifted_at`: somebody changed the series on the platform itself; `remake_version`: staff asked,
-    with that version, to make a deleted series again.
+    with that version, to make a deleted series again. `moved_at`: it came to this platform from
+    the other one, where `former_organisers` were the hosts.
     """
 
     id: str
@@ -306,7 +312,13 @@ class Cohort:
     settled_at: datetime | None = None
     remake_version: int = 0
     drifted_at: datetime | None = None
+    moved_at: datetime | None = None
+    former_organisers: tuple[str, ...] = ()
     cancel_requested: bool = False
+
+    def held_on(self, session: Session) -> tuple[Platform, ...]:
+        """Where a session of this cohort was or will be held."""
+        return session.platforms or (self.platform,)
 
     def session(self, week: int) -> Session | None:
         """The session of that week, or None."""

@@ -89,6 +89,7 @@ def report_json(report: AttendanceReport) -> dict[str, Any]:
                 "topic": r.session.topic,
                 "starts_at": local(r.session.starts_at),
                 "ends_at": local(r.session.ends_at),
+                "platforms": [platform.value for platform in cohort.held_on(r.session)],
                 "held_from": local(r.held_from),
                 "held_to": local(r.held_to),
                 "register": r.state.value,

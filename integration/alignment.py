@@ -8,7 +8,7 @@ each looks before it acts where acting twice would show.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from course.model import CohortState
 from course.store import changes, cohorts
@@ -38,9 +38,11 @@ class Made(TypedDict):
     """How far the series is. `occurrences`: those that came along when it was made.
 
     `resolved`: nothing is left to find out about it. `cancelling`: staff want it to go.
+    `follows`: there was another before it, which may still stand.
     """
 
     cancelling: bool
+    follows: NotRequired[bool]
     occurrences: list[Change] | None
     resolved: bool
 
@@ -89,7 +91,10 @@ class Alignment:
         resolved = not held.provider.watches or held.stored.meeting_ref is not None
         if held.cohort.cancel_requested or held.stored.series_ref is not None:
             return Made(
-                cancelling=held.cohort.cancel_requested, occurrences=None, resolved=resolved
+                cancelling=held.cohort.cancel_requested,
+                follows=held.follows,
+                occurrences=None,
+                resolved=resolved,
             )
         plan = held.plan
         made = held.provider.find_series(plan) if held.stored.attempted_at is not None else None
@@ -121,6 +126,7 @@ class Alignment:
                 )
         return Made(
             cancelling=False,
+            follows=held.follows,
             occurrences=_as_json(made.occurrences) or None,
             resolved=resolved,
         )
@@ -141,6 +147,8 @@ class Alignment:
             raise ProviderError(DELETED, permanent=True) from e
         found = self._arranged(held, occurrences)
         with self._database.write() as connection:
+            if cohorts.read_version(connection, cohort_id) != version:
+                raise Superseded
             for week, ref in found.refs.items():
                 changes.set_occurrence(connection, cohort_id, week, ref)
         expected = held.since is None and is_as_made(
@@ -168,10 +176,11 @@ class Alignment:
     def forget(self, cohort_id: str, version: int) -> None:
         """The series is gone and staff want another: keep its evidence, forget its links."""
         held = self._holdings.read(cohort_id, version)
-        self._subscriptions.end(cohort_id)
+        self._subscriptions.end(cohort_id, held.cohort.platform)
+        now = self._holdings.clock()
         with self._database.write() as connection:
             series_store.retire_series(
-                connection, cohort_id, held.cohort.platform, now=self._holdings.clock()
+                connection, cohort_id, held.cohort.platform, now=now, removed_at=now
             )
 
     def extend(self, cohort_id: str, version: int) -> None:
@@ -260,7 +269,7 @@ class Alignment:
             cohort = cohorts.read_cohort(connection, cohort_id)
             if cohort is None:
                 return "gone"
-            stands = cohort.series_ref or series_store.count_former(connection, cohort_id)
+            stands = series_store.all_series(connection, cohort_id)
             state = CohortState.NEEDS_ATTENTION if stands else CohortState.FAILED
             changes.settle(
                 connection,
@@ -276,7 +285,7 @@ class Alignment:
     def remove(self, cohort_id: str, version: int) -> None:
         """Take everything off the platform again and mark the cohort cancelled."""
         held = self._holdings.read(cohort_id, version)
-        self._subscriptions.end(cohort_id)
+        self._subscriptions.end(cohort_id, held.cohort.platform)
         series = held.series if held.stored.series_ref else None
         if series is None and held.stored.attempted_at is not None:
             series = held.provider.find_series(held.plan)

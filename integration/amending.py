@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from course.model import Carer, Cohort, CohortState, Session, SessionState
+from course.model import Carer, Cohort, CohortState, Platform, Session, SessionState
 from course.programme import COURSE
 from course.store import access, changes, cohorts, registers
 from course.store import series as series_store
@@ -312,6 +312,49 @@ class Amending:
             version = self._changed(connection, cohort_id, actor, "cohort.repair")
             changes.ask_to_remake(connection, cohort_id, version)
             return version
+
+    def move_platform(
+        self,
+        cohort_id: str,
+        platform: Platform,
+        *,
+        organiser: str | None,
+        hosts: Mapping[Platform, str],
+        expected: int | None,
+        actor: str,
+    ) -> int | None:
+        """The remaining sessions meet on another platform; there already changes nothing.
+
+        `hosts`: the platforms that are configured, each with its usual organiser, if there is one.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            cohort = self._changeable(connection, cohort_id, expected, even_failed=True)
+            if cohort.platform is platform:
+                return None
+            name = platform.value.capitalize()
+            if platform not in hosts:
+                raise Refused(
+                    "unacceptable",
+                    f"{name} is not configured here. An administrator can set it up; circle doctor "
+                    "names what is missing.",
+                    field="platform",
+                )
+            if all(
+                s.starts_at <= now or s.state is SessionState.CANCELLED for s in cohort.sessions
+            ):
+                raise Refused("settled", "No session is still to come, so there is none to move.")
+            earlier = series_store.read_series(connection, cohort_id, platform)
+            host = organiser or (earlier.organiser if earlier else None) or hosts[platform]
+            if not host:
+                raise Refused(
+                    "no_organiser",
+                    f"Name the organiser whose account hosts the sessions on {name}, or set "
+                    f"{platform.value.upper()}_HOST.",
+                )
+            changes.move_platform(connection, cohort, platform, host, now=now)
+            series_store.forget_refusals(connection, cohort_id)
+            return self._changed(connection, cohort_id, actor, "cohort.move", f" to {platform}")
 
     def cancel(self, cohort_id: str, *, expected: int | None, actor: str) -> int | None:
         """Take the cohort off the platform; already asked for changes nothing."""

@@ -1,4 +1,4 @@
-"""Two mails to facilitators, for those who want them: the evening before, and who is missing.
+"""Mail to facilitators who want it: the evening before, who is missing, a move to another platform.
 
 Sent once for each session, which the audit trail remembers. They name carers, so they are off until
 MAIL_FACILITATORS is set.
@@ -26,6 +26,7 @@ from integration.provider import ProviderError
 EVENING = 18  # o'clock, where the cohort is
 MISSING_AFTER, MISSING_UNTIL = timedelta(minutes=10), timedelta(minutes=40)
 REMEMBERED = timedelta(days=3)
+MOVED_FOR = timedelta(days=6)  # the next session after a move is no more than so far away
 ACTOR = "mail to facilitators"
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,9 @@ class FacilitatorMail:
         self, connection: Connection, cohort: Cohort, session: Session, now: datetime
     ) -> tuple[str, str, str] | None:
         """The action, the subject and the text of a mail that is due now."""
+        moved = self._moved(connection, cohort, session, now)
+        if moved is not None:
+            return moved
         begins = session.starts_at
         local = now.astimezone(ZoneInfo(cohort.timezone))
         eve = begins.astimezone(local.tzinfo).replace(hour=EVENING, minute=0) - timedelta(days=1)
@@ -94,6 +98,28 @@ class FacilitatorMail:
         if not missing:
             return None
         return action, f"Missing now: week {session.week}, {cohort.name}", missing
+
+    def _moved(
+        self, connection: Connection, cohort: Cohort, session: Session, now: datetime
+    ) -> tuple[str, str, str] | None:
+        """That the cohort meets elsewhere now, before the next session there."""
+        at = cohort.moved_at
+        if at is None or now - at > MOVED_FOR or cohort.next_session(now) != session:
+            return None
+        action, platform = f"mail.moved.{at:%m%d%H%M%S}", cohort.platform.capitalize()
+        if access.audited_since(
+            connection,
+            actor=ACTOR,
+            action=action,
+            subject=f"{cohort.id}/{session.week}",
+            since=at,
+        ):
+            return None
+        text = (
+            f"{cohort.name} meets on {platform} from now on, and {cohort.organiser} hosts it. The "
+            "carers' own pages are the same as before and lead there."
+        )
+        return action, f"On {platform} now: {cohort.name}", text
 
     def _evening(
         self,

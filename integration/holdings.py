@@ -6,7 +6,7 @@ an older version ends here too, because staff have asked for something else in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,12 +29,17 @@ from integration.provider import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """One cohort with its series and provider. `former`: series made earlier and gone since."""
+    """One cohort with its series and provider.
+
+    `former`: how many series there were on this platform before; `follows`: there was one before,
+    here or elsewhere.
+    """
 
     cohort: Cohort
     stored: StoredSeries
     provider: MeetingProvider
     former: int
+    follows: bool
     now: datetime
 
     @property
@@ -44,7 +49,7 @@ class Holding:
         A course that began before it was opened is made whole, whatever the calendar says; once
         it stands, what has begun is history.
         """
-        return self.now if self.cohort.settled_version or self.former else None
+        return self.now if self.cohort.settled_version or self.follows else None
 
     @property
     def series(self) -> Series:
@@ -60,21 +65,17 @@ class Holding:
     def sessions(self) -> tuple[Session, ...]:
         """What the series must hold; a series made in place of another begins now."""
         left = tuple(s for s in self.cohort.sessions if s.starts_at >= self.now)
-        return left if self.former and left else self.cohort.sessions
+        return left if self.follows and left else self.cohort.sessions
 
     @property
     def plan(self) -> SeriesPlan:
         """The series as it is to be made."""
-        sessions, cohort = self.sessions, self.cohort
-        return SeriesPlan(
-            marker=f"{cohort.id}-{self.former + 1}" if self.former else cohort.id,
-            name=cohort.name,
-            organiser=cohort.organiser,
-            timezone=cohort.timezone,
-            slots=tuple(Slot(starts_at=s.starts_at, length=s.length) for s in sessions),
-            usual_length=max((s.length for s in sessions), default=timedelta()),
+        return plan_of(
+            self.cohort,
+            self.sessions,
+            organiser=self.cohort.organiser,
+            former=self.former,
             invitees=tuple(invitee(carers[0]) for carers in self.by_address.values()),
-            co_organisers=(),
         )
 
     @property
@@ -89,6 +90,27 @@ class Holding:
     def occurrences(self) -> tuple[Occurrence, ...]:
         """Ask the platform what it holds. Raises `ProviderError`."""
         return self.provider.list_occurrences(self.series, self.plan)
+
+
+def plan_of(
+    cohort: Cohort,
+    sessions: Sequence[Session],
+    *,
+    organiser: str,
+    former: int,
+    invitees: tuple[Invitee, ...] = (),
+) -> SeriesPlan:
+    """A cohort's series as providers want it; `former`: how many it had there before."""
+    return SeriesPlan(
+        marker=f"{cohort.id}-{former + 1}" if former else cohort.id,
+        name=cohort.name,
+        organiser=organiser,
+        timezone=cohort.timezone,
+        slots=tuple(Slot(starts_at=s.starts_at, length=s.length) for s in sessions),
+        usual_length=max((s.length for s in sessions), default=timedelta()),
+        invitees=invitees,
+        co_organisers=(),
+    )
 
 
 def invitee(carer: Carer) -> Invitee:
@@ -117,7 +139,7 @@ class Holdings:
             if cohort is None or (version is not None and cohort.version != version):
                 raise Superseded
             stored = series_store.read_series(connection, cohort_id, cohort.platform)
-            former = series_store.count_former(connection, cohort_id)
+            known = series_store.all_series(connection, cohort_id)
         if cohort.platform not in self._providers:
             raise ProviderError(
                 "This cohort's platform is no longer configured: put its settings back.",
@@ -127,7 +149,8 @@ class Holdings:
             cohort=cohort,
             stored=stored or StoredSeries(cohort_id=cohort_id, platform=cohort.platform),
             provider=self._providers[cohort.platform],
-            former=former,
+            former=sum(s.ended_at is not None and s.platform is cohort.platform for s in known),
+            follows=any(s.ended_at is not None or s.platform is not cohort.platform for s in known),
             now=self.clock(),
         )
 

@@ -71,7 +71,7 @@ class LiveMedia:
                 return 0
             silent = [
                 ref
-                for ref in evidence.known_instances(connection, cohort, session)
+                for ref in evidence.known_instances(connection, cohort, session, platform)
                 if not any(
                     e.source is Source.WEBHOOK and e.occurred_at >= now - PUSHED_WITHIN
                     for e in evidence.instance_media(connection, platform.value, ref)

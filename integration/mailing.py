@@ -1,4 +1,4 @@
-"""Mail to the carers: an invitation with the join page and a calendar file, an update, a goodbye.
+"""Mail to the carers: an invitation with the calendar file, an update, a move, a goodbye.
 
 What is to be sent follows from the timetable a carer was last told; each mail is one durable step
 with a Message-ID of its own, so a mail repeated after a kill is recognised as the same.
@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from course.calendar_file import calendar_file, is_dropped
-from course.model import Carer, Cohort, CohortState, Rehearsal
+from course.model import Carer, Cohort, CohortState, Platform, Rehearsal, Session
 from course.store import cohorts, mail, rehearsals
 from course.store.cohorts import Enrolment
 from course.store.database import Database
@@ -30,6 +30,7 @@ from integration.durable import StepRefused, Work
 from integration.provider import ProviderError
 
 INVITATION, UPDATE, CANCELLATION = "invitation", "update", "cancellation"
+MOVE = "move"
 TIMEOUT = 15.0
 TRUSTED = ("127.0.0.1", "::1", "localhost")
 log = structlog.get_logger(__name__)
@@ -154,7 +155,10 @@ class Mailing:
             return CANCELLATION if told else None
         if enrolment.platform_join_url is None:
             return None  # the link comes first
-        return UPDATE if told else INVITATION
+        if not told:
+            return INVITATION
+        last = max(m.sent_at for m in told if m.sent_at is not None)
+        return MOVE if cohort.moved_at is not None and last < cohort.moved_at else UPDATE
 
     def send(self, cohort_id: str, mail_id: str) -> None:
         """Send one mail, unless a newer timetable has overtaken it."""
@@ -197,9 +201,13 @@ class Mailing:
         message["To"] = carer.email
         message["Subject"] = _subject(cohort, waiting.kind)
         message["Message-ID"] = f"<{waiting.id}@circle>"
-        message["Date"] = self._clock()
+        message["Date"] = now = self._clock()
         message["Auto-Submitted"] = "auto-generated"
-        message.set_content(_text(cohort, carer, join_url, waiting.kind))
+        message.set_content(
+            _move_text(cohort, carer, join_url, now)
+            if waiting.kind == MOVE
+            else _text(cohort, carer, join_url, waiting.kind)
+        )
         method = "CANCEL" if waiting.kind == CANCELLATION else "REQUEST"
         message.add_attachment(
             calendar_file(
@@ -220,7 +228,7 @@ class Mailing:
 
 def timetable_of(cohort: Cohort, carer: Carer) -> str:
     """What a carer is to know, as a hash: the same timetable is never told twice."""
-    told = [
+    told: list[tuple[object, ...]] = [
         (
             s.week,
             s.starts_at.isoformat(),
@@ -230,25 +238,50 @@ def timetable_of(cohort: Cohort, carer: Carer) -> str:
         )
         for s in cohort.sessions
     ]
+    if cohort.moved_at is not None:
+        told += [(cohort.platform, cohort.moved_at.isoformat())]
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def _subject(cohort: Cohort, kind: str) -> str:
     begins = cohort.sessions[0].starts_at.astimezone(ZoneInfo(cohort.timezone))
+    here, there = _platforms(cohort)
     return {
         INVITATION: f"Your place: eight sessions from {begins:%-d %B %Y}",
         UPDATE: "Your sessions: a change of dates or times",
         CANCELLATION: "Your sessions: they do not take place",
+        MOVE: f"Your sessions: on {here} now, not on {there}",
     }[kind]
 
 
-def _text(cohort: Cohort, carer: Carer, join_url: str, kind: str) -> str:
-    zone = ZoneInfo(cohort.timezone)
-    dates = "\n".join(
+def _platforms(cohort: Cohort) -> tuple[str, str]:
+    """The names of the platform where a cohort meets and of the one where it met."""
+    there = next(p for p in Platform if p is not cohort.platform)
+    return cohort.platform.capitalize(), there.capitalize()
+
+
+def _move_text(cohort: Cohort, carer: Carer, join_url: str, now: datetime) -> str:
+    here, there = _platforms(cohort)
+    coming = [s for s in cohort.sessions if s.ends_at > now]
+    dates = _dates(coming, ZoneInfo(cohort.timezone))
+    return (
+        f"Dear {carer.name},\n\nfrom now on we meet on {here} instead of {there}. The times stay "
+        f"as they are:\n\n{dates}\n\nYour own page is the same as before, and it leads to {here}:\n"
+        f"{join_url}\n\nPlease come in by that page: a link to {there} that you may have kept "
+        "leads nowhere any more.\n"
+    )
+
+
+def _dates(sessions: Sequence[Session], zone: ZoneInfo) -> str:
+    return "\n".join(
         f"  week {s.week}  {s.starts_at.astimezone(zone):%A %-d %B %Y, %H:%M}"
         f" to {s.ends_at.astimezone(zone):%H:%M}"
-        for s in cohort.sessions
+        for s in sessions
     )
+
+
+def _text(cohort: Cohort, carer: Carer, join_url: str, kind: str) -> str:
+    dates = _dates(cohort.sessions, ZoneInfo(cohort.timezone))
     if kind == CANCELLATION:
         return (
             f"Dear {carer.name},\n\nthe sessions below do not take place for you any more. "

@@ -219,8 +219,11 @@ class MeetingProvider(Protocol):
     def drop_occurrence(self, series: Series, occurrence_ref: str) -> None:
         """Cancel one occurrence. Already gone counts as done."""
 
-    def cancel_series(self, series: Series) -> None:
-        """Cancel everything. Already gone counts as done."""
+    def cancel_series(self, series: Series, *, moved_on: bool = False) -> None:
+        """Cancel everything. Already gone counts as done.
+
+        `moved_on`: the sessions are held elsewhere, so nobody is told that they are off.
+        """
 
     def resolve_meeting(self, series: Series) -> Series:
         """The series with `meeting_ref` and `join_url` filled in. Read-only."""

@@ -27,9 +27,9 @@ from course.model import (
 from course.rehearsal import rehearsal_spans
 from course.reports import build_report, verdicts_json
 from course.store import access, cohorts, evidence, registers, revisions
-from course.store import series as series_store
 from course.store.database import Connection, Database
 from course.store.registers import WINDOW_AFTER, WINDOW_BEFORE
+from course.store.series import StoredSeries
 from integration.provider import MeetingProvider, PlatformRecord, ProviderError, Series
 
 # How long after a session's end its record is asked for again; it may come a day later.
@@ -165,28 +165,28 @@ class Reconciliation:
         return False
 
     def _fetch(self, cohort: Cohort, session: Session) -> _Reading:
-        """Store what the platform recorded."""
-        provider = self._providers.get(cohort.platform)
-        if provider is None:
-            raise ProviderError(
-                f"{cohort.platform.value} is not configured, so its record cannot be fetched.",
-                permanent=True,
-            )
+        """Store what was recorded, on each platform on which the session was held.
+
+        Of a session that was begun on one and gone on with on another, the record of one is better
+        than none: it is stored, and the other one is asked for again.
+        """
         with self._database.read() as connection:
-            stored = series_store.read_series(connection, cohort.id, cohort.platform)
-            known = evidence.known_instances(connection, cohort, session)
-        if stored is None or stored.series_ref is None:
+            places = evidence.places_of(connection, cohort, session)
+        if not places:
             raise NotYet("This cohort has no series on the platform yet.")
-        record = provider.fetch_record(
-            Series(
-                ref=stored.series_ref,
-                organiser_ref=stored.organiser_ref or "",
-                meeting_ref=stored.meeting_ref,
-                join_url=stored.join_url or "",
-            ),
-            window_from=session.starts_at - WINDOW_BEFORE,
-            window_to=session.ends_at + WINDOW_AFTER,
-            known_instances=known,
+        records, trouble = [], None
+        for place in places:
+            try:
+                records.append(self._record(cohort, session, place))
+            except ProviderError as e:
+                trouble = e
+        if trouble is not None and not records:
+            raise trouble
+        record = PlatformRecord(
+            events=tuple(event for one in records for event in one.events),
+            complete=trouble is None
+            and any(one.complete for one in records)
+            and all(one.complete or not one.events for one in records),
         )
         with self._database.write() as connection:
             evidence.save_events(connection, record.events)
@@ -203,10 +203,31 @@ class Reconciliation:
                     record_complete=entry.record_complete or complete,
                     record_digest=digest,
                     resync_at=None if agreed else _next_try(session, now),
-                    problem=None,
+                    problem=str(trouble) if trouble is not None else None,
                 ),
             )
         return _Reading(complete=complete, agreed=agreed, shows_somebody=bool(record.events))
+
+    def _record(self, cohort: Cohort, session: Session, place: StoredSeries) -> PlatformRecord:
+        provider = self._providers.get(place.platform)
+        if provider is None:
+            raise ProviderError(
+                f"{place.platform.value} is not configured, so its record cannot be fetched.",
+                permanent=True,
+            )
+        with self._database.read() as connection:
+            known = evidence.known_instances(connection, cohort, session, place.platform)
+        return provider.fetch_record(
+            Series(
+                ref=place.series_ref or "",
+                organiser_ref=place.organiser_ref or "",
+                meeting_ref=place.meeting_ref,
+                join_url=place.join_url or "",
+            ),
+            window_from=session.starts_at - WINDOW_BEFORE,
+            window_to=session.ends_at + WINDOW_AFTER,
+            known_instances=known,
+        )
 
     def _is_complete(
         self, connection: Connection, cohort: Cohort, session: Session, record: PlatformRecord

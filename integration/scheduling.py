@@ -29,13 +29,14 @@ from course.model import (
 from course.programme import COURSE
 from course.store import access, changes, cohorts, idempotency
 from course.store import series as series_store
-from course.store.database import Database
+from course.store.database import STORAGE_TROUBLE, Database
 from course.timetable import plan_sessions
 from integration.alignment import Alignment, Made
 from integration.amending import Amending, NewCarer, NewHousehold, Refused, draft_carers
 from integration.durable import NO_TROUBLE, Parked, StepRefused, Superseded, Trouble, Work
 from integration.enrolment import Enrolment
 from integration.holdings import Holdings
+from integration.leftovers import Leftovers
 
 __all__ = ["NewCarer", "NewCohort", "NewHousehold", "Refused", "Scheduling"]
 
@@ -93,6 +94,7 @@ class Scheduling(DBOSConfiguredInstance):
         holdings: Holdings,
         alignment: Alignment,
         enrolment: Enrolment,
+        leftovers: Leftovers,
         organisers: Mapping[Platform, str],
         rule: Rule,
         timezone: str,
@@ -105,6 +107,7 @@ class Scheduling(DBOSConfiguredInstance):
         self._holdings = holdings
         self._alignment = alignment
         self._enrolment = enrolment
+        self._leftovers = leftovers
         self._amending = Amending(database, clock)
         self._organisers = organisers
         self._rule = rule
@@ -291,6 +294,31 @@ class Scheduling(DBOSConfiguredInstance):
         """Try again what was refused, and put back what was changed on the platform."""
         self._carry_out(cohort_id, self._amending.repair(cohort_id, expected=expected, actor=actor))
 
+    def move_platform(
+        self,
+        cohort_id: str,
+        platform: Platform,
+        *,
+        organiser: str | None,
+        expected: int | None,
+        actor: str,
+    ) -> None:
+        """The remaining sessions meet on another platform; the carers' own pages stay the same.
+
+        `organiser` None: who hosted there before, else the platform's default host.
+        """
+        self._carry_out(
+            cohort_id,
+            self._amending.move_platform(
+                cohort_id,
+                platform,
+                organiser=organiser,
+                hosts=self._organisers,
+                expected=expected,
+                actor=actor,
+            ),
+        )
+
     def cancel_cohort(self, cohort_id: str, *, expected: int | None, actor: str) -> None:
         """The series goes from the platform, the evidence stays."""
         self._carry_out(cohort_id, self._amending.cancel(cohort_id, expected=expected, actor=actor))
@@ -400,7 +428,16 @@ class Scheduling(DBOSConfiguredInstance):
                 SetEnqueueOptions(queue_partition_key=cohort_id),
             ):
                 DBOS.enqueue_workflow(MAIL_QUEUE, self.mail_workflow, cohort_id, 1, NO_TROUBLE)
+        if made.get("follows", False):
+            # One try: where it is refused, or the platform is down, housekeeping goes on with it.
+            DBOS.run_step({"name": "remove what was left"}, self._clear_once, cohort_id)
         return ended
+
+    def _clear_once(self, cohort_id: str) -> int:
+        try:
+            return self._leftovers.clear(cohort_id)
+        except STORAGE_TROUBLE:
+            return 0
 
     def _come_back(
         self, cohort_id: str, version: int, attempt: int, trouble: Trouble, wait: float

@@ -72,7 +72,9 @@ class Subscriptions:
         """Make the cohort's subscription unless a live one is confirmed. Raises `ProviderError`."""
         now = self._clock()
         with self._database.read() as connection:
-            live = watches.live_watches(connection, cohort_id)
+            live = [
+                w for w in watches.live_watches(connection, cohort_id) if w.platform is platform
+            ]
         if any(w.watch_ref and w.expires_at and w.expires_at > now for w in live):
             return
         callbacks = self._callbacks[platform]
@@ -132,11 +134,16 @@ class Subscriptions:
                 done += self._renew(watch, now)
         return done
 
-    def end(self, cohort_id: str) -> None:
-        """End every subscription of a cohort. Raises `ProviderError`."""
+    def end(self, cohort_id: str, platform: Platform, series_ref: str | None = None) -> None:
+        """End a cohort's subscriptions on that platform, or to that one series there.
+
+        Raises `ProviderError`.
+        """
         with self._database.read() as connection:
             live = watches.live_watches(connection, cohort_id)
         for watch in live:
+            if watch.platform is not platform or series_ref not in (None, watch.series_ref):
+                continue
             if watch.watch_ref is not None and watch.platform in self._providers:
                 self._providers[watch.platform].stop_watch(watch.watch_ref)
             with self._database.write() as connection:

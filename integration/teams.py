@@ -44,6 +44,11 @@ from integration.teams_values import (
 )
 from integration.teams_watches import Watches
 
+IS_OFF = "The course does not take place."
+ELSEWHERE = (
+    "The sessions are held elsewhere from now on. Your own page is the same as before and leads "
+    "there."
+)
 AROUND = timedelta(weeks=26)  # where instances may be that the plan does not know (any more)
 
 
@@ -236,14 +241,14 @@ class TeamsProvider:
             if not e.gone:
                 raise
 
-    def cancel_series(self, series: Series) -> None:
+    def cancel_series(self, series: Series, *, moved_on: bool = False) -> None:
         """POST …/cancel on the master: everybody invited is told once."""
         try:
             self._graph.call(
                 "POST",
                 f"{event_path(series, series.ref)}/cancel",
                 needs=WRITE_CALENDAR,
-                body={"comment": "The course does not take place."},
+                body={"comment": ELSEWHERE if moved_on else IS_OFF},
             )
         except ProviderError as e:
             if not e.gone:

@@ -217,9 +217,9 @@ class ZoomProvider:
         """DELETE one occurrence."""
         self._delete(series, occurrence_id=_named(occurrence_ref))
 
-    def cancel_series(self, series: Series) -> None:
+    def cancel_series(self, series: Series, *, moved_on: bool = False) -> None:
         """DELETE the meeting with all its occurrences; Zoom tells the registrants."""
-        self._delete(series, cancel_meeting_reminder="true")
+        self._delete(series, cancel_meeting_reminder="false" if moved_on else "true")
 
     def _delete(self, series: Series, **query: str) -> None:
         if not series.ref:

@@ -64,6 +64,7 @@ class FakeProvider:
         self.record = PlatformRecord(events=(), complete=False)
         self.calls: list[str] = []
         self.meanwhile: dict[str, Callable[[], object]] = {}  # what happens during such a call
+        self.moved_on: list[str] = []
         self.trouble: list[tuple[str, ProviderError]] = []
         self.after: list[tuple[str, ProviderError]] = []
         self.shift: Callable[[Occurrence], Occurrence] = lambda occurrence: occurrence
@@ -173,8 +174,9 @@ class FakeProvider:
             o for o in self.occurrences[series.ref] if o.ref != occurrence_ref
         ]
 
-    def cancel_series(self, series: Series) -> None:
+    def cancel_series(self, series: Series, *, moved_on: bool = False) -> None:
         self._called("cancel_series")
+        self.moved_on += [series.ref] if moved_on else []
         self.plans.pop(series.ref, None)
         self.occurrences.pop(series.ref, None)
 

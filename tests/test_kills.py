@@ -93,6 +93,30 @@ class Service:
         assert answer.status_code in (201, 202), answer.text
         return dict(answer.json())
 
+    def move(self, cohort_id: str, platform: str) -> dict[str, Any] | None:
+        """Move the cohort to that platform; None when the service died meanwhile."""
+        try:
+            answer = requests.post(
+                f"{self.url}/api/v1/cohorts/{cohort_id}/platform",
+                json={"platform": platform},
+                headers=self.headers,
+                timeout=40,
+            )
+        except requests.RequestException:
+            return None
+        assert answer.status_code in (200, 202), answer.text
+        return dict(answer.json())
+
+    def is_cleared(self, platform: str) -> None:
+        """Nothing stands there any more, soon."""
+        until = time.monotonic() + 90
+        while time.monotonic() < until:
+            state = requests.get(f"{self.stand_ins}/control/state", timeout=10).json()
+            if not state[platform]["series"]:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"a series still stands on {platform}")
+
     def is_exact(self, platform: str) -> None:
         """One series with eight right sessions, everybody invited once, one subscription."""
         state = requests.get(f"{self.stand_ins}/control/state", timeout=10).json()[platform]
@@ -189,6 +213,34 @@ def test_a_kill_at_every_call_of_an_opening_leaves_one_exact_series(
 ) -> None:
     with running(tmp_path, None) as service:
         kill_everywhere(service, platform, when=when)
+
+
+@pytest.mark.parametrize(("here", "there"), [("zoom", "teams"), ("teams", "zoom")])
+def test_a_kill_in_the_middle_of_a_move_leaves_one_exact_series_and_none_behind(
+    tmp_path: Path, here: str, there: str
+) -> None:
+    with running(tmp_path, None) as service:
+        pid = service.process.pid if service.process else 0
+        # At the making of the series, at the mending, at the invitations or the subscription, and
+        # at the removal of what was left behind.
+        for platform, nth in ((there, 1), (there, 3), (there, 5), (here, 1)):
+            name = f"{platform}-{nth}"
+            service.fresh()
+            cohort = service.open(here, name)
+            assert cohort is not None
+            service.trouble(platform=SERVER[platform], do="kill_after", nth=nth, pid=pid)
+            moved = service.move(cohort["id"], there)
+            if moved is None or platform == here:
+                service.await_death()
+                pid = service.start()
+                moved = service.move(cohort["id"], there)  # the same call: nothing more to do
+            assert moved is not None, name
+            assert (moved["state"], moved["problem"]) == ("ready", None), name
+            service.is_exact(there)
+            service.is_cleared(here)
+            assert [c["join_url"] for c in moved["carers"]] == [
+                c["join_url"] for c in cohort["carers"]
+            ]
 
 
 @needs_postgresql

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from flask import Response
 
+from course.model import Platform
 from integration.scheduling import NewCarer, NewHousehold, Refused
 from web.access import Caller
 from web.cohort_view import CohortView, expected_version, known_cohort, problem_of
@@ -17,6 +18,7 @@ from web.problems import Problem
 from web.schemas import (
     CohortOut,
     HouseholdIn,
+    PlatformIn,
     SessionChange,
     TransferIn,
 )
@@ -57,6 +59,16 @@ class ChangeOffice(Protocol):
     ) -> None: ...
 
     def repair(self, cohort_id: str, *, expected: int | None, actor: str) -> None: ...
+
+    def move_platform(
+        self,
+        cohort_id: str,
+        platform: Platform,
+        *,
+        organiser: str | None,
+        expected: int | None,
+        actor: str,
+    ) -> None: ...
 
 
 def add_changes(api: Operations, *, office: ChangeOffice, view: CohortView) -> None:
@@ -184,6 +196,28 @@ def add_changes(api: Operations, *, office: ChangeOffice, view: CohortView) -> N
             caller,
             lambda expected: office.transfer(
                 cohort_id, body.household, body.to_cohort, expected=expected, actor=caller.actor
+            ),
+        )
+
+    @api.add(
+        "POST",
+        "/cohorts/<cohort_id>/platform",
+        summary="Move the remaining sessions to the other platform; past weeks and pages stay",
+        roles=_WRITERS,
+        body=PlatformIn,
+        answers=_ANSWERS,
+        headers=_IF_MATCH,
+    )
+    def platform(caller: Caller, cohort_id: str, body: PlatformIn) -> Response:
+        return carried_out(
+            cohort_id,
+            caller,
+            lambda expected: office.move_platform(
+                cohort_id,
+                body.platform,
+                organiser=body.organiser,
+                expected=expected,
+                actor=caller.actor,
             ),
         )
 

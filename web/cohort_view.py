@@ -92,6 +92,7 @@ def cohort_json(
                 "ends_at": s.ends_at.astimezone(zone).isoformat(),
                 "state": s.state.value,
                 "occurrence_ref": s.occurrence_ref,
+                "platforms": [platform.value for platform in cohort.held_on(s)],
             }
             for s in cohort.sessions
         ],

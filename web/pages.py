@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from course.model import Cohort, SessionState
+from course.model import Cohort, Platform, SessionState
 from course.rehearsal import coming_rehearsal
 from course.reports import explain
 from course.restriction import shown_name
@@ -87,6 +87,7 @@ def create_pages(pages: Pages) -> Blueprint:
             rehearsal=rehearsal_json(cohort, rehearsal),
             rehearsal_is_on=rehearsal is not None and rehearsal.starts_at <= now,
             rehearsal_times=_evenings_before(cohort, now),
+            elsewhere=_elsewhere(cohort, pages, now),
         )
 
     @page("/cohorts/<cohort_id>/sessions/<int:week>", _STAFF)
@@ -168,6 +169,17 @@ def create_pages(pages: Pages) -> Blueprint:
         )
 
     return routes
+
+
+def _elsewhere(cohort: Cohort, pages: Pages, now: datetime) -> list[Platform]:
+    """The configured platforms to which the remaining sessions could move."""
+    if cohort.cancel_requested or all(s.starts_at <= now for s in cohort.sessions):
+        return []
+    return [
+        platform
+        for platform, missing in pages.configured().items()
+        if not missing and platform is not cohort.platform
+    ]
 
 
 def _evenings_before(cohort: Cohort, now: datetime) -> list[datetime]:

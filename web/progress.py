@@ -38,7 +38,8 @@ def progress_of(
         steps.append(("A link of their own for every carer", linked, len(active)))
     if cohort.platform in WATCHED_EACH:
         live = watches.live_watches(connection, cohort.id)
-        steps.append(("Hearing from Teams who comes", int(any(w.watch_ref for w in live)), 1))
+        heard = any(w.watch_ref and w.platform is cohort.platform for w in live)
+        steps.append(("Hearing from Teams who comes", int(heard), 1))
     if active and sends_mail:
         told = {m.carer_id for m in mail.read_mail(connection, cohort.id) if m.sent_at}
         sent = sum(e.carer.id in told for e in active)

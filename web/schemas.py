@@ -142,6 +142,13 @@ class RehearsalOut(BaseModel):
     rehearsal: dict[str, str] | None
 
 
+class PlatformIn(Strict):
+    """Where the remaining sessions are to be held; `organiser`: whose account hosts them there."""
+
+    platform: Platform
+    organiser: Annotated[str, Field(max_length=200), AfterValidator(_plain)] | None = None
+
+
 class TransferIn(Strict):
     """Which household goes to which cohort."""
 
@@ -277,6 +284,7 @@ class SessionOut(BaseModel):
     ends_at: str
     state: SessionState
     occurrence_ref: str | None
+    platforms: list[Platform]
 
 
 class CarerOut(BaseModel):

@@ -46,7 +46,7 @@ class CallsReader:
             call = bot_calls.find_call(connection, secret)
             if call is None:
                 raise Rejected("unknown_call")
-            stored = series_store.read_series(connection, call.cohort_id, Platform.TEAMS)
+            stored = series_store.find_stored(connection, Platform.TEAMS, call.series_ref)
         told = parse(body, organiser_ref=stored.organiser_ref if stored else None)
         new = self._compared(call, told, now)
         if told.is_over:

@@ -362,7 +362,7 @@ class TeamsReader:
         except Rejected as e:
             raise Dropped(e.reason) from e
         with self._database.read() as connection:
-            stored = series_store.read_series(connection, watch.cohort_id, Platform.TEAMS)
+            stored = series_store.find_stored(connection, Platform.TEAMS, watch.series_ref)
         try:
             events = teams.parse(
                 resource,

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from course.model import CohortState, Platform, Session
-from course.store import tables
+from course.model import Cohort, CohortState, Platform, Session
+from course.store import series, tables
 
 
 def unsettled(connection: Connection) -> list[tuple[str, Platform, int]]:
@@ -77,6 +77,37 @@ def raise_version(connection: Connection, cohort_id: str) -> int:
             .values(version=table.c.version + 1, state=CohortState.OPENING.value, problem=None)
             .returning(table.c.version)
         ).scalar_one()
+    )
+
+
+def move_platform(
+    connection: Connection, cohort: Cohort, platform: Platform, organiser: str, *, now: datetime
+) -> None:
+    """The cohort meets on that platform from now on; what was held stays where it was held.
+
+    A session under way belongs to both platforms.
+    """
+    table = tables.session
+    for session in cohort.sessions:
+        held = session.platforms
+        if session.ends_at <= now:
+            held = held or (cohort.platform,)
+        elif session.starts_at <= now:
+            held = tuple(dict.fromkeys((*(held or (cohort.platform,)), platform)))
+        changed = {"platforms": " ".join(held) or None}
+        if not held:
+            changed["occurrence_ref"] = None
+        connection.execute(
+            update(table)
+            .where(table.c.cohort_id == cohort.id, table.c.week == session.week)
+            .values(**changed)
+        )
+    series.insert_series(connection, cohort.id, platform)
+    series.update_series(connection, cohort.id, cohort.platform, organiser=cohort.organiser)
+    connection.execute(
+        update(tables.cohort)
+        .where(tables.cohort.c.id == cohort.id)
+        .values(platform=platform.value, organiser=organiser, moved_at=now, drifted_at=None)
     )
 
 

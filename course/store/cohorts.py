@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, RowMapping, and_, exists, func, insert, select
+from sqlalchemy import Connection, RowMapping, and_, exists, func, insert, select, union
 
 from course.model import (
     AllSessions,
@@ -130,6 +130,15 @@ def _cohort(connection: Connection, row: RowMapping) -> Cohort:
         .where(tables.facilitator.c.cohort_id == cohort_id)
         .order_by(tables.facilitator.c.position)
     ).mappings()
+    organisers = connection.execute(
+        select(tables.series.c.organiser)
+        .where(
+            tables.series.c.cohort_id == cohort_id,
+            tables.series.c.platform != platform.value,
+            tables.series.c.organiser.is_not(None),
+        )
+        .order_by(tables.series.c.platform)
+    ).scalars()
     series = read_series(connection, cohort_id, platform)
     return Cohort(
         id=cohort_id,
@@ -149,6 +158,7 @@ def _cohort(connection: Connection, row: RowMapping) -> Cohort:
                 state=SessionState(s["state"]),
                 occurrence_ref=s["occurrence_ref"],
                 sequence=s["sequence"],
+                platforms=tuple(Platform(name) for name in (s["platforms"] or "").split()),
             )
             for s in sessions
         ),
@@ -161,6 +171,8 @@ def _cohort(connection: Connection, row: RowMapping) -> Cohort:
         settled_at=row["settled_at"],
         remake_version=row["remake_version"],
         drifted_at=row["drifted_at"],
+        moved_at=row["moved_at"],
+        former_organisers=tuple(organisers),
         cancel_requested=row["cancel_requested_at"] is not None,
     )
 
@@ -395,14 +407,25 @@ def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
 
 
 def _former_invitations(connection: Connection, cohort_id: str) -> dict[str, list[str]]:
-    table, carer = tables.former_invitation, tables.carer
-    found: dict[str, list[str]] = {}
-    for carer_id, ref in connection.execute(
+    """By carer; also those on a platform where the cohort met before."""
+    table, carer, invitation = tables.former_invitation, tables.carer, tables.invitation
+    gone = (
         select(table.c.carer_id, table.c.invitation_ref)
         .join(carer, carer.c.id == table.c.carer_id)
         .where(carer.c.cohort_id == cohort_id)
-        .order_by(table.c.invitation_ref)
-    ):
+    )
+    elsewhere = (
+        select(invitation.c.carer_id, invitation.c.invitation_ref)
+        .join(carer, carer.c.id == invitation.c.carer_id)
+        .join(tables.cohort, tables.cohort.c.id == carer.c.cohort_id)
+        .where(
+            carer.c.cohort_id == cohort_id,
+            invitation.c.platform != tables.cohort.c.platform,
+            invitation.c.invitation_ref.is_not(None),
+        )
+    )
+    found: dict[str, list[str]] = {}
+    for carer_id, ref in sorted(tuple(row) for row in connection.execute(union(gone, elsewhere))):
         found.setdefault(carer_id, []).append(ref)
     return found
 

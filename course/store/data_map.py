@@ -76,6 +76,7 @@ _MAP = {
             settled_version: number of changes carried out
             settled_at: when
             remake_version: change with which a deleted series may be made again
+            moved_at: when it came from the other platform
             drifted_at: when the platform was found changed
             cancel_requested_at: when it was cancelled
         """),
@@ -104,6 +105,7 @@ _MAP = {
             state: to be held or dropped
             occurrence_ref: the platform's id
             sequence: number of changes, for calendars
+            platforms: where it was held, before the cohort moved to another platform
         """),
     ),
     "carer": _Of(
@@ -204,6 +206,7 @@ _MAP = {
         _columns("""
             cohort_id: which cohort
             platform: where
+            organiser: the address of the account that hosted there
             attempted_at: when making it was tried
             series_ref: the platform's id
             organiser_ref: the platform's id of the host
@@ -220,7 +223,13 @@ _MAP = {
             platform: where
             series_ref: the platform's id
             cohort_id: which cohort
-            ended_at: when it went
+            ended_at: when it was not used any more
+            organiser_ref: the platform's id of the host
+            meeting_ref: the platform's id of the meeting
+            join_url: the link that all shared
+            removed_at: when it went from the platform
+            tried_at: when removing it was last tried
+            problem: why it could not be removed yet
         """),
     ),
     "invitation": _Of(

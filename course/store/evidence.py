@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     Connection,
     RowMapping,
     Select,
@@ -33,8 +34,10 @@ from course.model import (
     Source,
 )
 from course.store import rehearsals, statements, tables
+from course.store import series as series_store
 from course.store.journal import journal
 from course.store.registers import read_registers
+from course.store.series import StoredSeries
 from course.store.tombstones import read_forgotten
 
 
@@ -176,13 +179,20 @@ def call_events(
 
 def _marking() -> Select[Any]:
     """Built once: a page that is open in hundreds of browsers asks it every few seconds."""
-    table, series, cohort = tables.participant_event, tables.series, tables.cohort
+    table, cohort = tables.participant_event, tables.cohort
     asked: BindParameter[str] = bindparam("cohort_id")
-    platform = select(cohort.c.platform).where(cohort.c.id == asked).scalar_subquery()
-    ours = select(series.c.series_ref).where(
-        series.c.cohort_id == asked, series.c.series_ref.is_not(None)
+    platforms, refs = (
+        union(
+            *(
+                select(series.c[name]).where(
+                    series.c.cohort_id == asked, series.c.series_ref.is_not(None)
+                )
+                for series in (tables.series, tables.former_series)
+            )
+        )
+        for name in ("platform", "series_ref")
     )
-    of_series = and_(table.c.platform == platform, table.c.series_ref.in_(ours))
+    of_series = and_(table.c.platform.in_(platforms), table.c.series_ref.in_(refs))
     instances = (
         select(table.c.instance_ref).distinct().where(of_series, table.c.instance_ref.is_not(None))
     )
@@ -192,7 +202,7 @@ def _marking() -> Select[Any]:
         select(func.count())
         .select_from(table)
         .where(
-            table.c.platform == platform,
+            table.c.platform.in_(platforms),
             table.c.series_ref.is_(None),
             table.c.instance_ref.in_(instances),
         ),
@@ -224,34 +234,61 @@ def mark(connection: Connection, cohort_id: str) -> str | None:
     return None if counted is None else "-".join(str(n or 0) for n in counted)
 
 
-def known_instances(connection: Connection, cohort: Cohort, session: Session) -> tuple[str, ...]:
-    """The held instances that notifications named around a session, on the cohort's platform.
+def known_instances(
+    connection: Connection, cohort: Cohort, session: Session, platform: Platform
+) -> tuple[str, ...]:
+    """The held instances that notifications named around a session, on that platform.
 
     Also those of a series that was since made anew.
     """
     table = tables.participant_event
-    refs = union(
-        *(
-            select(series.c.series_ref).where(
-                series.c.cohort_id == cohort.id,
-                series.c.platform == cohort.platform.value,
-                series.c.series_ref.is_not(None),
-            )
-            for series in (tables.series, tables.former_series)
-        )
-    )
-    begins, ends = window_of(session)
+    refs = [
+        stored.series_ref
+        for stored in series_store.all_series(connection, cohort.id)
+        if stored.platform is platform
+    ]
     rows = connection.execute(
         select(table.c.instance_ref)
         .distinct()
         .where(
-            table.c.platform == cohort.platform.value,
+            table.c.platform == platform.value,
             table.c.series_ref.in_(refs),
             table.c.instance_ref.is_not(None),
             table.c.source == Source.WEBHOOK.value,
-            table.c.occurred_at >= begins,
-            table.c.occurred_at <= ends,
+            *_around(session),
         )
         .order_by(table.c.instance_ref)
     )
     return tuple(rows.scalars())
+
+
+def _around(session: Session) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    table, (begins, ends) = tables.participant_event, window_of(session)
+    return table.c.occurred_at >= begins, table.c.occurred_at <= ends
+
+
+def places_of(connection: Connection, cohort: Cohort, session: Session) -> list[StoredSeries]:
+    """The series in which a session was held, one for each platform on which it was.
+
+    Whichever were heard of around its time, and on a platform where it was to be held and of which
+    nothing was heard, the series that was in use then.
+    """
+    table = tables.participant_event
+    known = series_store.all_series(connection, cohort.id)
+    heard = set(
+        connection.execute(
+            select(table.c.series_ref)
+            .distinct()
+            .where(table.c.series_ref.in_([s.series_ref for s in known]), *_around(session))
+        ).scalars()
+    )
+    found: list[StoredSeries] = []
+    for platform in Platform:
+        # Of a series that went before this was noted nothing is known but its name.
+        here = [s for s in known if s.platform is platform and (s.organiser_ref or not s.ended_at)]
+        told = [s for s in here if s.series_ref in heard]
+        if not told and platform in cohort.held_on(session):
+            former = [s for s in here if s.ended_at and s.ended_at > session.starts_at]
+            told = (former or [s for s in here if not s.ended_at])[:1]
+        found += told
+    return found

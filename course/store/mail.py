@@ -16,7 +16,7 @@ OVERTAKEN = "overtaken by a newer timetable"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMail:
-    """One mail. `kind`: `invitation`, `update` or `cancellation`; `timetable` is its hash."""
+    """One mail. `kind`: `invitation`, `update`, `move` or `cancellation`; `timetable` its hash."""
 
     id: str
     cohort_id: str

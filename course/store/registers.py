@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from course.model import CohortState, Platform, RegisterEntry, SessionState
 from course.store import tables
@@ -78,6 +78,14 @@ def due_records(connection: Connection, *, since: datetime, now: datetime) -> li
     return [(row[0], row[1]) for row in rows]
 
 
+def _on(platform: Platform) -> ColumnElement[bool]:
+    """Sessions that are held, or were begun, on that platform."""
+    here, cohort = tables.session.c.platforms, tables.cohort
+    return or_(
+        and_(here.is_(None), cohort.c.platform == platform.value), here.contains(platform.value)
+    )
+
+
 def sessions_around(
     connection: Connection, platform: Platform, *, begins: datetime, ends: datetime
 ) -> list[tuple[str, int]]:
@@ -87,7 +95,7 @@ def sessions_around(
         select(session.c.cohort_id, session.c.week)
         .join(cohort, cohort.c.id == session.c.cohort_id)
         .where(
-            cohort.c.platform == platform.value,
+            _on(platform),
             cohort.c.state != CohortState.CANCELLED.value,
             session.c.state == SessionState.SCHEDULED.value,
             session.c.starts_at <= begins,
@@ -126,7 +134,7 @@ def any_held(
         select(session.c.week)
         .join(cohort, cohort.c.id == session.c.cohort_id)
         .where(
-            cohort.c.platform == platform.value,
+            _on(platform),
             session.c.state == SessionState.SCHEDULED.value,
             session.c.starts_at < until + WINDOW_BEFORE,
             session.c.ends_at > since - WINDOW_AFTER,

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, union, update
 
 from course.instances import WINDOW_AFTER, WINDOW_BEFORE
-from course.model import Cohort
+from course.model import Cohort, Platform
 from course.reports import build_report, verdicts_json
 from course.store import access, cohorts, tables
 from course.store.evidence import known_instances, read_evidence
@@ -233,4 +233,10 @@ def _told_of_instances(
 def _held(connection: Connection, cohort_id: str, week: int) -> set[str]:
     cohort = cohorts.read_cohort(connection, cohort_id)
     session = cohort.session(week) if cohort else None
-    return set(known_instances(connection, cohort, session)) if cohort and session else set()
+    if cohort is None or session is None:
+        return set()
+    return {
+        ref
+        for platform in Platform
+        for ref in known_instances(connection, cohort, session, platform)
+    }

@@ -22,7 +22,7 @@ from course.completion import Standing
 from course.model import Cohort, EventKind, SessionState
 from course.reports import build_report
 from course.restriction import veiled
-from course.store import cohorts, evidence, mail, tables, watches
+from course.store import cohorts, evidence, mail, series, tables, watches
 from course.store.database import STORAGE_TROUBLE, Database, insert_new
 from course.store.tombstones import read_tombstones
 
@@ -96,6 +96,14 @@ def _troubles(connection: Connection, cohort_id: str) -> Iterator[AttentionItem]
     for watch in watches.live_watches(connection, cohort_id):
         if watch.problem:
             yield AttentionItem(kind="subscription", since=watch.made_at, says=watch.problem)
+    for left in series.left_over(connection, cohort_id):
+        if left.problem and left.series.ended_at:
+            yield AttentionItem(
+                kind="leftover",
+                since=left.series.ended_at,
+                says=f"The former series on {left.series.platform.capitalize()} still stands: "
+                f"{left.problem} It is tried again.",
+            )
     for letter in mail.read_mail(connection, cohort_id):
         if letter.problem and not letter.is_overtaken:
             yield AttentionItem(

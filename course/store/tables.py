@@ -2,7 +2,9 @@
 
 Personal text is `Sealed`. `series` and `invitation` have a row per platform, so that a cohort can
 move to the other platform and keep its past; `former_series` and `former_invitation`
-are those that are gone and by which older evidence is still known.
+are those that are gone and by which older evidence is still known. A former series without
+`removed_at` still stands on its platform and is to be removed there. `session.platforms` says, once
+a cohort has moved, where a session was held; empty: where the cohort meets.
 
 `cohort.version` is raised by every change that staff make; `settled_version` is the last one that
 was carried out on the platform or given up with a sentence for staff.
@@ -62,6 +64,7 @@ cohort = Table(
     Column("settled_version", Integer, nullable=False, server_default="0"),
     Column("settled_at", UtcDateTime),
     Column("remake_version", Integer, nullable=False, server_default="0"),
+    Column("moved_at", UtcDateTime),
     Column("drifted_at", UtcDateTime),
     Column("cancel_requested_at", UtcDateTime),
     Index("ix_cohort_natural", "platform", "first_session_on"),
@@ -89,6 +92,7 @@ session = Table(
     Column("sequence", Integer, nullable=False, server_default="0"),
     Index("ix_session_week", "week", "starts_at"),
     Index("ix_session_ends_at", "ends_at"),
+    Column("platforms", String(32)),
 )
 
 carer = Table(
@@ -158,6 +162,7 @@ series = Table(
     metadata,
     Column("cohort_id", ForeignKey("cohort.id"), primary_key=True),
     Column("platform", String(16), primary_key=True),
+    Column("organiser", Text),
     Column("attempted_at", UtcDateTime),
     Column("series_ref", Text),
     Column("organiser_ref", Text),
@@ -174,6 +179,12 @@ former_series = Table(
     Column("series_ref", String(255), primary_key=True),
     Column("cohort_id", ForeignKey("cohort.id"), nullable=False, index=True),
     Column("ended_at", UtcDateTime, nullable=False),
+    Column("organiser_ref", Text),
+    Column("meeting_ref", Text),
+    Column("join_url", Sealed),
+    Column("removed_at", UtcDateTime),
+    Column("tried_at", UtcDateTime),
+    Column("problem", Text),
 )
 
 invitation = Table(

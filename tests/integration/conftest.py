@@ -25,6 +25,7 @@ from integration import durable
 from integration.alignment import Alignment
 from integration.enrolment import Enrolment
 from integration.holdings import Holdings
+from integration.leftovers import Leftovers
 from integration.provider import Certificate, MeetingProvider
 from integration.scheduling import Scheduling
 from integration.subscriptions import Callbacks, Subscriptions
@@ -126,11 +127,15 @@ def desk(
         clock=clock,
     )
     holdings = Holdings(database=database, providers=providers, clock=clock)
+    leftovers = Leftovers(
+        database=database, providers=providers, subscriptions=subscriptions, clock=clock
+    )
     scheduling = Scheduling(
         database=database,
         holdings=holdings,
         alignment=Alignment(holdings, subscriptions),
         enrolment=Enrolment(holdings),
+        leftovers=leftovers,
         organisers={Platform.ZOOM: "host@example.org", Platform.TEAMS: "host@example.org"},
         rule=Rule(),
         timezone="Europe/London",

@@ -9,6 +9,7 @@ from email.message import EmailMessage
 import pytest
 
 from course.model import Platform
+from course.store import changes, cohorts
 from course.store.database import Database
 from integration.facilitator_mail import FacilitatorMail
 from integration.provider import ProviderError
@@ -118,3 +119,19 @@ def test_a_mail_that_did_not_go_is_tried_again(room: Room) -> None:
     box.broken = False
     room.clock.move(timedelta(minutes=1))
     assert mail.send_due() == 1
+
+
+def test_a_move_to_the_other_platform_is_told_once_before_the_next_session(room: Room) -> None:
+    box = Letterbox()
+    room.clock.now = at(-30)
+    with room.database.write() as connection:
+        cohort = cohorts.read_cohort(connection, room.cohort_id)
+        assert cohort is not None
+        changes.move_platform(
+            connection, cohort, Platform.ZOOM, "host@example.org", now=room.clock.now
+        )
+    for _ in range(2):
+        letters(room, box).send_due()
+    told = [m for m in box.got if "On Zoom now" in str(m["Subject"])]
+    assert len(told) == 1
+    assert "own pages are the same" in told[0].get_content()

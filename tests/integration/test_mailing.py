@@ -15,7 +15,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from icalendar import Calendar
 
-from course.model import CohortState
+from course.model import CohortState, Platform
 from course.store.erasures import Erasures
 from course.store.mail import read_mail
 from course.store.rectifying import restrict
@@ -217,3 +217,35 @@ def test_a_mail_that_waits_for_somebody_erased_or_restricted_is_never_sent(
         mailing.send(cohort.id, mail_id)
     assert [m["To"] for m in mailbox.got] == ["maya@example.com"]
     assert len(mailing.plan(cohort.id)) == 1  # the restricted one's still waits
+
+
+def test_a_move_to_the_other_platform_tells_everybody_once_in_a_few_words(
+    office: Office, server: tuple[Mailbox, str]
+) -> None:
+    mailbox, url = server
+    cohort, mailing = office.open(), post(office, url)
+    mailing.send_due(cohort.id, Straight())
+    (invitation,) = mailbox.to("maya@example.com")
+    mailbox.got.clear()
+    office.clock.now = cohort.sessions[3].starts_at - timedelta(minutes=30)
+    office.scheduling.move_platform(
+        cohort.id, Platform.TEAMS, organiser=None, expected=None, actor=ACTOR
+    )
+    office.finished(cohort.id)
+    for _ in range(2):
+        mailing.send_due(cohort.id, Straight())
+    assert len(mailbox.got) == 3
+    (told,) = mailbox.to("maya@example.com")
+    assert told["Subject"] == "Your sessions: on Teams now, not on Zoom"
+    body = told.get_body(preferencelist=("plain",))
+    assert body is not None
+    text = body.get_content()
+    assert "from now on we meet on Teams instead of Zoom" in text
+    assert "week 4  Saturday 30 January 2027, 10:00 to 12:00" in text
+    assert "week 3" not in text
+    link = next(line for line in text.splitlines() if "/join/" in line)
+    assert link in invitation.get_body(preferencelist=("plain",)).get_content()  # type: ignore[union-attr]
+    first, second = (list(calendar_of(m).walk("VEVENT")) for m in (invitation, told))
+    assert [(str(e["UID"]), int(e["SEQUENCE"]), e["DTSTART"].dt) for e in first] == [
+        (str(e["UID"]), int(e["SEQUENCE"]), e["DTSTART"].dt) for e in second
+    ]

@@ -105,6 +105,18 @@ class FakeOffice:
         self._is_current(cohort_id, expected)
         self.changes.append(("repair", cohort_id, actor))
 
+    def move_platform(
+        self,
+        cohort_id: str,
+        platform: Platform,
+        *,
+        organiser: str | None,
+        expected: int | None,
+        actor: str,
+    ) -> None:
+        self._is_current(cohort_id, expected)
+        self.changes.append(("platform", cohort_id, platform, organiser, actor))
+
     def wait_until_settled(self, cohort_id: str, *, timeout: timedelta) -> None:
         assert cohort_id
         assert timeout <= timedelta(seconds=20)

@@ -39,6 +39,7 @@ ROUTES = [
     ("POST", "/cohorts/cohort-1/households", {"admin", "facilitator"}),
     ("DELETE", "/cohorts/cohort-1/carers/carer-1", {"admin", "facilitator"}),
     ("POST", "/cohorts/cohort-1/transfer", {"admin", "facilitator"}),
+    ("POST", "/cohorts/cohort-1/platform", {"admin", "facilitator"}),
     ("POST", "/cohorts/cohort-1/repair", {"admin", "facilitator"}),
     ("GET", "/cohorts/cohort-1/rehearsal", {"admin", "facilitator", "viewer"}),
     ("POST", "/cohorts/cohort-1/rehearsal", {"admin", "facilitator"}),
@@ -68,6 +69,7 @@ BODIES = {
     },
     "refusals": {"request": "erasure", "reason": "a claim is pending"},
     "/carers/carer-1": {"name": "Maya Rao", "reason": "typed wrongly"},
+    "platform": {"platform": "teams"},
     "transfer": {"household": "H1", "to_cohort": "another-cohort"},
 }
 

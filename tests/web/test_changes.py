@@ -14,7 +14,7 @@ from course.store import changes, cohorts, evidence
 from integration.scheduling import NewCarer, NewHousehold
 from tests.course.evidence import held, stay
 from tests.factories import FIRST, make_carer, make_cohort
-from tests.web.conftest import Door
+from tests.web.conftest import PUBLIC, Door
 
 ADMIN = "admin Ann"
 
@@ -29,6 +29,8 @@ def test_each_change_reaches_the_office_as_it_was_meant(door: Door) -> None:
     assert door.call("DELETE", "/cohorts/cohort-1/carers/carer-1").status_code == 200
     to = {"household": "H1", "to_cohort": "cohort-2"}
     assert door.call("POST", "/cohorts/cohort-1/transfer", json=to).status_code == 200
+    there = {"platform": "teams", "organiser": "other@practice.example"}
+    assert door.call("POST", "/cohorts/cohort-1/platform", json=there).status_code == 200
     assert door.call("POST", "/cohorts/cohort-1/repair").status_code == 200
     at = datetime(2027, 1, 17, 17, 30, tzinfo=UTC)
     household = NewHousehold(
@@ -41,6 +43,7 @@ def test_each_change_reaches_the_office_as_it_was_meant(door: Door) -> None:
         ("enrol", household),
         ("withdraw", "carer-1"),
         ("transfer", "H1", "cohort-2"),
+        ("platform", Platform.TEAMS, "other@practice.example"),
         ("repair",),
     ]
 
@@ -152,3 +155,31 @@ def test_who_runs_the_sessions_has_them_in_a_calendar_that_names_nobody(door: Do
     assert [str(e["summary"]) for e in found] == [f"Spring 2027, week {n}" for n in range(1, 9)]
     assert str(found[1]["description"]).endswith("/cohorts/cohort-1/sessions/2")
     assert "Maya" not in answer.text
+
+
+def test_the_page_of_a_cohort_offers_the_other_platform_where_it_is_configured(
+    door: Door,
+) -> None:
+    staff = door.token("facilitator", "cohort-1")
+    page = "/cohorts/cohort-1"
+
+    def text() -> str:
+        return door.client.get(page, headers=staff, base_url=PUBLIC).text
+
+    assert "is down? Move to" not in text()
+    door.missing[Platform.TEAMS] = []
+    assert "Zoom is down? Move to Teams" in text()
+    assert 'hx-post="/api/v1/cohorts/cohort-1/platform"' in text()
+    viewer = door.token("viewer", "cohort-1")
+    assert "Move to" not in door.client.get(page, headers=viewer, base_url=PUBLIC).text
+    with door.database.write() as connection:
+        cohort = cohorts.read_cohort(connection, "cohort-1")
+        assert cohort is not None
+        now = FIRST + timedelta(days=1)
+        changes.move_platform(connection, cohort, Platform.TEAMS, "host@example.org", now=now)
+    door.clock.now = FIRST + timedelta(days=1)
+    assert "on Zoom; " in text()  # week 1 stays where it was held
+    assert "Teams is down? Move to Zoom" in text()
+    told = door.call("GET", page).json
+    assert told["platform"] == "teams"
+    assert [s["platforms"] for s in told["sessions"]] == [["zoom"]] + [["teams"]] * 7

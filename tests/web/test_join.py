@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text, update
 
 from course.model import EventKind, Level, Platform, SessionState
-from course.store import notices, tables
+from course.store import changes, cohorts, notices, tables
 from course.store import series as series_store
 from course.store.evidence import read_evidence
 from tests.factories import FIRST, make_cohort
@@ -296,3 +296,25 @@ def test_the_token_itself_is_stored_sealed(door: Door) -> None:
     with door.database.read() as connection:
         stored = connection.execute(text("SELECT join_token FROM carer")).scalar_one()
     assert "join-token" not in stored
+
+
+def test_after_a_move_the_same_page_leads_to_the_other_platform_once_it_is_ready(
+    door: Door,
+) -> None:
+    door.clock.now = FIRST - timedelta(minutes=5)
+    with door.database.write() as connection:
+        cohort = cohorts.read_cohort(connection, "cohort-1")
+        assert cohort is not None
+        changes.move_platform(
+            connection, cohort, Platform.TEAMS, "host@example.org", now=door.clock.now
+        )
+    assert "Your link is being prepared" in door.client.get(PAGE).text
+    assert door.client.post(PAGE).location == PAGE
+    with door.database.write() as connection:
+        series_store.save_invitation(
+            connection, "carer-1", Platform.TEAMS, ref=None, join_url="https://zoom.us/other"
+        )
+    page = door.client.get(PAGE).text
+    assert "When Teams asks for your name" in page
+    assert "Join now" in page
+    assert door.client.post(PAGE).location == "https://zoom.us/other"
