@@ -154,14 +154,6 @@ class Service:
         self.inbox.close()
 
 
-def workflow_database(settings: Settings) -> str:
-    """The engine's own database: a file beside ours, or its own schema in the same PostgreSQL."""
-    ours = settings.database()
-    if ours.startswith("sqlite"):
-        return f"{ours.removesuffix('.sqlite')}-workflows.sqlite"
-    return ours
-
-
 def create_app(
     settings: Settings,
     *,
@@ -186,7 +178,7 @@ def create_app(
         settings, clock, pace=pace, allowed=lambda: _not_taken_out(database)
     )
     certificates = load_certificates(settings, clock)
-    durable.configure(database_url=workflow_database(settings), executor_id=executor)
+    durable.configure(database_url=settings.workflow_database(), executor_id=executor)
     callbacks = {
         Platform.TEAMS: Callbacks(
             notification_url=f"{settings.public_url}/webhooks/teams",

@@ -26,6 +26,7 @@ from cli_common import (
     width,
 )
 from cli_completion import completion
+from cli_db import db
 from cli_demo import demo
 from cli_live import attention, board
 from cli_privacy import keys, privacy
@@ -151,27 +152,6 @@ def sandbox(host: str, port: int, service: str, *, token_on_stdin: bool) -> None
     serve_sandbox(config, host=host, port=port, desk=desk, lifeline=sys.stdin)
 
 
-@main.group()
-def db() -> None:
-    """Look after the database."""
-
-
-@db.command("upgrade")
-@json_option
-def db_upgrade(*, as_json: bool) -> None:
-    """Bring the tables up to date (the service does it at its start as well)."""
-    database = open_database(read_settings(), migrate=False)
-    before = database.version()
-    database.migrate()
-    version = database.version()
-    if as_json:
-        click.echo(json_text({"before": before, "version": version}))
-    elif before == version:
-        click.echo(f"The database is up to date: version {version}.")
-    else:
-        click.echo(f"The database was {before or 'empty'} and is now version {version}.")
-
-
 @main.command()
 @json_option
 def doctor(*, as_json: bool) -> None:
@@ -197,6 +177,7 @@ for command in (
     calibrate,
     cohort,
     completion,
+    db,
     demo,
     keys,
     media_streams,

@@ -406,6 +406,13 @@ class Settings(BaseSettings):
             "audit": timedelta(days=self.keep_audit_days),
         }
 
+    def workflow_database(self) -> str:
+        """The workflow engine's: a file beside ours, or its own schema in the same PostgreSQL."""
+        ours = self.database()
+        if ours.startswith("sqlite"):
+            return f"{ours.removesuffix('.sqlite')}-workflows.sqlite"
+        return ours
+
     def database(self) -> str:
         """The database's address; an SQLite file under `data_dir` when none is set."""
         if self.database_url is not None:

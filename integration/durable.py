@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import structlog
-from dbos import DBOS, DBOSConfig, error
+from dbos import DBOS, DBOSClient, DBOSConfig, error
 
-from course.store.database import STORAGE_TROUBLE, make_url
+from course.store.database import STORAGE_TROUBLE, NoSuchTable, make_url
 from integration.provider import ProviderError
 
 # Only workflows of the same version are taken up again after a restart. Raise it when the steps of
@@ -113,6 +113,23 @@ def in_hand() -> dict[str, int] | None:
         return None
     counts = Counter(_STATUS[workflow.status] for workflow in found)
     return {word: counts[word] for word in _STATUS.values()}
+
+
+def unfinished_mail(database_url: str) -> int:
+    """How many cohorts' mail is still being sent, by the engine's own records."""
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        return 0
+    client = DBOSClient(system_database_url=database_url, lazy=True)
+    try:
+        waiting = client.list_workflows(
+            status=["PENDING", "ENQUEUED", "DELAYED"], load_input=False, load_output=False
+        )
+    except NoSuchTable:
+        return 0  # no service has ever run here
+    finally:
+        client.destroy()
+    return sum(one.name.endswith("mail_workflow") for one in waiting)
 
 
 def _let_readers_and_writers_pass(database_url: str) -> None:

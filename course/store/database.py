@@ -23,6 +23,7 @@ from sqlalchemy import Connection as Connection
 from sqlalchemy import Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import ProgrammingError as NoSuchTable
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from course.store.change_log import watch_changes
@@ -32,6 +33,7 @@ __all__ = [
     "STORAGE_TROUBLE",
     "Database",
     "NewerDatabase",
+    "NoSuchTable",
     "Transaction",
     "insert_new",
     "make_url",
