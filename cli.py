@@ -14,6 +14,7 @@ from io import TextIOWrapper
 
 import click
 
+from cli_backup import backup, restore
 from cli_cohort import cohort
 from cli_common import (
     Circle,
@@ -173,6 +174,7 @@ def doctor(*, as_json: bool) -> None:
 
 for command in (
     attention,
+    backup,
     board,
     calibrate,
     cohort,
@@ -184,6 +186,7 @@ for command in (
     privacy,
     reconnect,
     report,
+    restore,
     signin,
     token,
 ):

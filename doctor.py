@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from app import build_providers, workflow_database
+from app import build_providers
 from certificates import load_certificates
 from course.model import CohortState, Platform
 from course.store import (
@@ -18,13 +18,14 @@ from course.store import (
     watches,
     watchfulness,
 )
+from course.store.backup import restored_at
 from course.store.cipher import UnreadableField
 from course.store.database import STORAGE_TROUBLE, Database, open_sealed
 from course.store.rekeying import keys_in_use
 from course.store.tombstones import read_tombstones
 from doctor_machine import CERTIFICATE_LEFT, Finding, machine
 from integration.mailing import SmtpPost
-from integration.provider import CALL_RECORDS, ProviderError
+from integration.provider import CALL_RECORDS, MeetingProvider, ProviderError
 from settings import Settings, SettingsError
 from web.health_figures import REGISTER_LATE
 from web.health_words import VALIDATION_OVERDUE
@@ -55,11 +56,12 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
         *_cohorts(database),
         *_registers(database, clock()),
         *_leftovers(database),
+        *_unknown_series(settings, database, clock),
     ]
 
 
 def _machine(settings: Settings, now: datetime) -> Iterator[Finding]:
-    return machine(settings, engine_database=workflow_database(settings), now=now)
+    return machine(settings, engine_database=settings.workflow_database(), now=now)
 
 
 def _database(database: Database) -> Iterator[Finding]:
@@ -287,6 +289,49 @@ def _mail(settings: Settings, database: Database) -> Iterator[Finding]:
                 else ""
             ),
         )
+
+
+def _unknown_series(
+    settings: Settings, database: Database, clock: Callable[[], datetime]
+) -> Iterator[Finding]:
+    """After a restore: series that were made after the backup, which nothing here knows of."""
+    with database.read() as connection:
+        since = restored_at(connection)
+        hosts = cohorts.organisers(connection)
+    if since is None:
+        return
+    for platform, provider in build_providers(settings, clock).items():
+        default = {Platform.ZOOM: settings.zoom, Platform.TEAMS: settings.teams}[platform]
+        theirs = {host for where, host in hosts if where is platform}
+        for host in sorted(theirs | ({default.host} if default and default.host else set())):
+            yield from _unknown_of(database, platform, provider, host, since)
+
+
+def _unknown_of(
+    database: Database, platform: Platform, provider: MeetingProvider, host: str, since: datetime
+) -> Iterator[Finding]:
+    subject = f"series of {host} on {platform}"
+    try:
+        made = provider.made_by_us(host)
+    except ProviderError as e:
+        yield Finding(subject, False, str(e))
+        return
+    with database.read() as connection:
+        unknown = [
+            (ref, name)
+            for ref, name in made
+            if series.find_stored(connection, platform, ref) is None
+        ]
+    for ref, name in unknown:
+        yield Finding(
+            subject,
+            False,
+            f"{name} ({ref}) stands there and is not known here since the restore of "
+            f"{since:%d %B %Y}. Open the same cohort again and it is taken over; or delete it "
+            f"on {platform.capitalize()}.",
+        )
+    if not unknown:
+        yield Finding(subject, True, "all of them are known here")
 
 
 def _leftovers(database: Database) -> Iterator[Finding]:

@@ -97,7 +97,8 @@ class Alignment:
                 resolved=resolved,
             )
         plan = held.plan
-        made = held.provider.find_series(plan) if held.stored.attempted_at is not None else None
+        looks = held.stored.attempted_at is not None or held.restored
+        made = held.provider.find_series(plan) if looks else None
         invited = False
         if made is None:
             self._holdings.note(held, attempted_at=held.now)

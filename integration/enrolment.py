@@ -50,6 +50,7 @@ class Enrolment:
                 series_store.save_invitation(
                     connection, carer_id, held.cohort.platform, ref=None, join_url=None
                 )
+        tried = tried or held.restored
         invitation = held.provider.invite(held.series, invitee(carer), tried=tried)
         with self._database.write() as connection:
             erased = cohorts.read_carer_cohort(connection, carer_id) is None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from course.model import Carer, Cohort, Platform, Session
-from course.store import cohorts
+from course.store import backup, cohorts
 from course.store import series as series_store
 from course.store.database import Database
 from course.store.series import StoredSeries
@@ -32,7 +32,7 @@ class Holding:
     """One cohort with its series and provider.
 
     `former`: how many series there were on this platform before; `follows`: there was one before,
-    here or elsewhere.
+    here or elsewhere. `restored`: all this comes from a backup, and the platform may know more.
     """
 
     cohort: Cohort
@@ -40,6 +40,7 @@ class Holding:
     provider: MeetingProvider
     former: int
     follows: bool
+    restored: bool
     now: datetime
 
     @property
@@ -140,6 +141,7 @@ class Holdings:
                 raise Superseded
             stored = series_store.read_series(connection, cohort_id, cohort.platform)
             known = series_store.all_series(connection, cohort_id)
+            restored = backup.restored_at(connection) is not None
         if cohort.platform not in self._providers:
             raise ProviderError(
                 "This cohort's platform is no longer configured: put its settings back.",
@@ -151,6 +153,7 @@ class Holdings:
             provider=self._providers[cohort.platform],
             former=sum(s.ended_at is not None and s.platform is cohort.platform for s in known),
             follows=any(s.ended_at is not None or s.platform is not cohort.platform for s in known),
+            restored=restored,
             now=self.clock(),
         )
 

@@ -190,6 +190,9 @@ class MeetingProvider(Protocol):
     def find_series(self, plan: SeriesPlan) -> Series | None:
         """The series made earlier for `plan.marker`, or None. Read-only."""
 
+    def made_by_us(self, organiser: str) -> tuple[tuple[str, str], ...]:
+        """(ref, name) of every series in that account that bears a marker of ours. Read-only."""
+
     def create_series(self, plan: SeriesPlan) -> Series:
         """Make the weekly series. Not repeatable by itself: call `find_series` first on a retry."""
 

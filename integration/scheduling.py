@@ -9,6 +9,7 @@ version. A series is never made twice: before a create is repeated the platform 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time as wall
 import uuid
@@ -29,7 +30,7 @@ from course.model import (
 from course.programme import COURSE
 from course.store import access, changes, cohorts, idempotency
 from course.store import series as series_store
-from course.store.database import STORAGE_TROUBLE, Database
+from course.store.database import STORAGE_TROUBLE, Conflict, Database, Transaction
 from course.timetable import plan_sessions
 from integration.alignment import Alignment, Made
 from integration.amending import Amending, NewCarer, NewHousehold, Refused, draft_carers
@@ -73,6 +74,20 @@ class _KeyTaken(Exception):
 def _fingerprint(new: NewCohort) -> str:
     text = json.dumps(asdict(new), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _free_id(connection: Transaction, cohort: Cohort) -> str:
+    """An id that follows from what the cohort is: the first one of a row that nobody has.
+
+    So whoever opens a cohort again that was opened after a backup gives it the same id, by which
+    its series is found on the platform.
+    """
+    natural = f"{cohort.platform}\n{cohort.name.lower()}\n{cohort.sessions[0].starts_at.date()}"
+    for number in itertools.count():
+        found = uuid.uuid5(uuid.NAMESPACE_OID, f"{natural}\n{number}").hex
+        if cohorts.read_version(connection, found) is None:
+            break
+    return found
 
 
 def _queue(platform: Platform) -> str:
@@ -162,6 +177,7 @@ class Scheduling(DBOSConfiguredInstance):
                         "Open it, or choose another name.",
                         cohort_id=namesake,
                     )
+                cohort = replace(cohort, id=_free_id(connection, cohort))
                 cohorts.insert_cohort(connection, cohort, tokens)
                 access.add_audit(
                     connection,
@@ -180,6 +196,12 @@ class Scheduling(DBOSConfiguredInstance):
                     )
                     if holder[0] != cohort.id:
                         raise _KeyTaken
+        except Conflict:
+            with self._database.read() as connection:
+                if cohorts.read_version(connection, cohort.id) is None:
+                    raise
+            # Somebody opened the same at this moment and was faster: theirs is found now.
+            return self.open_cohort(new, key=key, actor=actor)
         except _KeyTaken:
             return self.open_cohort(new, key=key, actor=actor)
         self._start(cohort.id, cohort.platform, cohort.version)

@@ -49,6 +49,7 @@ ELSEWHERE = (
     "The sessions are held elsewhere from now on. Your own page is the same as before and leads "
     "there."
 )
+MARK = "circle-"
 AROUND = timedelta(weeks=26)  # where instances may be that the plan does not know (any more)
 
 
@@ -153,6 +154,21 @@ class TeamsProvider:
         )
         mine = (row for row in rows if row.get("transactionId") == _marker(plan))
         return next((self._series(row, plan.organiser) for row in mine), None)
+
+    def made_by_us(self, organiser: str) -> tuple[tuple[str, str], ...]:
+        """GET /users/{id}/events: those whose transaction id is ours."""
+        rows = pages(
+            self._graph,
+            f"v1.0/users/{quote(organiser, safe='@')}/events",
+            needs=WRITE_CALENDAR,
+            params={},
+            headers=CALENDAR,
+        )
+        return tuple(
+            (str(row.get("id")), str(row.get("subject")))
+            for row in rows
+            if str(row.get("transactionId")).startswith(MARK)
+        )
 
     def _series(self, event: dict[str, Any], organiser: str) -> Series:
         ref = event.get("id")
@@ -372,7 +388,7 @@ class TeamsProvider:
 
 
 def _marker(plan: SeriesPlan) -> str:
-    return f"circle-{plan.marker}"
+    return f"{MARK}{plan.marker}"
 
 
 def _wall(at: datetime, timezone: str) -> dict[str, str]:

@@ -38,6 +38,7 @@ from integration.zoom_record import ZoomRecords
 from integration.zoom_values import instant, pages, rows
 
 RECURRING_FIXED = 8
+MARK = "Circle cohort "
 WEEKLY = 2
 
 
@@ -144,6 +145,22 @@ class ZoomProvider:
             if str(found.body.get("agenda", "")) == _marker(plan):
                 return self._series(found, plan.organiser)
         return None
+
+    def made_by_us(self, organiser: str) -> tuple[tuple[str, str], ...]:
+        """GET /users/{userId}/meetings: those whose agenda is our marker."""
+        listed = pages(
+            lambda query: self._zoom.meeting.list(
+                user_id=quote(organiser, safe="@"), type="scheduled", **query
+            ),
+            "meetings",
+        )
+        # A series is listed once for each of its occurrences.
+        found = {
+            str(row.get("id")): str(row.get("topic"))
+            for row in listed
+            if str(row.get("agenda", "")).startswith(MARK)
+        }
+        return tuple(found.items())
 
     def _series(self, answer: Answer, organiser: str) -> Series:
         number = answer.body.get("id")
@@ -356,7 +373,7 @@ class ZoomProvider:
 
 
 def _marker(plan: SeriesPlan) -> str:
-    return f"Circle cohort {plan.marker}"
+    return f"{MARK}{plan.marker}"
 
 
 def _local(at: datetime) -> str:

@@ -103,6 +103,12 @@ class FakeProvider:
                 return self._series(ref)
         return None
 
+    def made_by_us(self, organiser: str) -> tuple[tuple[str, str], ...]:
+        self._called("made_by_us")
+        return tuple(
+            (ref, plan.name) for ref, plan in self.plans.items() if plan.organiser == organiser
+        )
+
     def create_series(self, plan: SeriesPlan) -> Series:
         self._called("create_series")
         ref = str(next(self._numbers))

@@ -190,6 +190,17 @@ def read_carer_names(
     return names
 
 
+def organisers(connection: Connection) -> list[tuple[Platform, str]]:
+    """Whose accounts host cohorts, on which platform."""
+    table = tables.cohort
+    rows = connection.execute(
+        select(table.c.platform, table.c.organiser)
+        .distinct()
+        .order_by(table.c.platform, table.c.organiser)
+    )
+    return [(Platform(row[0]), row[1]) for row in rows]
+
+
 def read_names(connection: Connection) -> dict[str, str]:
     """The name of each cohort by its id, the newest first."""
     table = tables.cohort

@@ -35,6 +35,7 @@ from course.store.types import Sealed, SealedJson
 
 BATCH = 1000  # rows
 MADE_BY_MIGRATIONS = frozenset({"audit_head"})  # which a database has before anything happened
+NOTED_BY_TRIGGERS = frozenset({"cohort_change"})
 
 
 class NotCopied(Exception):
@@ -115,22 +116,32 @@ _STOP = "Stop the service and every other circle command, then run this again."
 
 
 def copy_everything(
-    source: Database, target: Database, *, told: Callable[[str, int], None]
+    source: Database,
+    target: Database,
+    *,
+    told: Callable[[str, int], None],
+    replace: bool = False,
+    finish: Callable[[Connection], None] = lambda _connection: None,
 ) -> dict[str, Contents]:
     """Copy all tables and compare them; what each holds. Raises `NotCopied`.
 
-    `told` hears of each table and how many rows of it were copied.
+    `told` hears of each table and how many rows of it were copied. `replace`: what the target
+    holds is given up. `finish` is done to the target together with the copying, or neither is.
     """
     if source.version() != target.version():
         raise NotCopied("The two databases are of different releases; run circle db upgrade.")
     found: dict[str, Contents] = {}
-    with source.read() as here, target.write() as there:
-        if not is_empty(there):
+    with source.read(snapshot=True) as here, target.write() as there:
+        if not replace and not is_empty(there):
             raise NotCopied(
                 "There is something in the target already. Give the address of an empty database."
             )
-        for table in plain_tables():
+        for table in reversed(plain_tables()):
             there.execute(delete(table))
+        # What the target itself notes of our writing goes again, before its own rows come.
+        for table in sorted(plain_tables(), key=lambda table: table.name in NOTED_BY_TRIGGERS):
+            if table.name in NOTED_BY_TRIGGERS:
+                there.execute(delete(table))
             rows = 0
             for batch in _batches(here, table):
                 try:
@@ -150,12 +161,13 @@ def copy_everything(
                     f"The table {table.name} did not arrive as it is; nothing was kept. "
                     "Please report this."
                 )
+        finish(there)
     return found
 
 
 def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
-    streamed = connection.execution_options(yield_per=BATCH)
-    for batch in streamed.execute(select(table)).mappings().partitions(BATCH):
+    rows = connection.execute(select(table), execution_options={"yield_per": BATCH})
+    for batch in rows.mappings().partitions(BATCH):
         yield [dict(row) for row in batch]
 
 

@@ -22,6 +22,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection as Connection
 from sqlalchemy import Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError as Conflict
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import ProgrammingError as NoSuchTable
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -31,6 +32,7 @@ from course.store.cipher import Cipher, parse_key, secret_from_file
 
 __all__ = [
     "STORAGE_TROUBLE",
+    "Conflict",
     "Database",
     "NewerDatabase",
     "NoSuchTable",
@@ -80,9 +82,11 @@ class Database:
         self.engine.dialect.circle_cipher = cipher  # type: ignore[attr-defined]
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A consistent view that takes no write lock."""
+    def read(self, *, snapshot: bool = False) -> Iterator[Connection]:
+        """A view that takes no write lock. `snapshot`: of one moment, however long it is read."""
         connection = self.engine.connect().execution_options(circle_readonly=True)
+        if snapshot and not self.is_sqlite:  # there it is always so
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with connection, connection.begin():
             yield connection
 
