@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from urllib.parse import urlsplit
 
 from dbos import DBOS
@@ -23,11 +24,13 @@ from course.store import notifications
 from course.store.cipher import secret_from_file
 from course.store.database import Database, open_sealed
 from course.store.erasures import Erasures
+from course.store.processes import Processes, Seat
 from course.store.pruning import prune
 from course.store.retention import Periods, retain_daily
 from front_door import front_door
 from gateway import LARGEST_UPLOAD, Gateway
 from integration import durable
+from integration.adoption import Adoption
 from integration.alignment import Alignment
 from integration.calls import CallBot
 from integration.enrolment import Enrolment
@@ -67,6 +70,20 @@ from webhooks.inbox import Inbox
 from webhooks.recovery import Recovery
 from webhooks.rereading import Reader, Rereader
 from webhooks.routes import HARDENED, Receivers
+
+
+class Role(Enum):
+    """What a process does: answer requests, carry out workflows and chores, or both."""
+
+    BOTH = "both"
+    WEB = "web"
+    WORKER = "worker"
+
+    @property
+    def works(self) -> bool:
+        """Whether it carries out workflows."""
+        return self is not Role.WEB
+
 
 # Requests for people's pages and Graph's notifications wait for different things: one kind never
 # takes the threads of the other.
@@ -134,24 +151,41 @@ class Service:
     pace: SharedPace
     rereader: Rereader
     chores: Mapping[str, Callable[[], int]]
+    role: Role
+    adoption: Adoption | None
     started: list[datetime]
     clock: Callable[[], datetime]
 
-    def start(self) -> None:
-        """Migrate, start the workflow engine, take up what was left."""
+    def start(self, *, adopt: str | None = None) -> int:
+        """Migrate, start the workflow engine, take up what was left; `adopt`: also by a process of
+        that name that does not come back. How many workflows that were.
+
+        Raises `StillAlive`.
+        """
         self.database.migrate()
         self.erasures.reapply()  # before anything is read or sent: this may be a restored backup
         self.inbox.look_for_erased()
         self.pace.start()
-        self.rereader.take_up_parked()
+        if self.role.works:
+            self.rereader.take_up_parked()
         DBOS.launch()
         self.scheduling.launch()
-        Housekeeping.schedule(self.chores)
+        Housekeeping.schedule(self.chores if self.role.works else {})
+        adopted = 0
+        if self.adoption is not None:
+            adopted = self.adoption.adopt(adopt) if adopt else 0
+            self.adoption.start()
         self.started.append(self.clock())
+        return adopted
 
     def stop(self) -> None:
         """Store what is waiting. Workflows need no farewell: they go on at the next start."""
         self.inbox.close()
+
+    def finish(self, within: int) -> None:
+        """Take on no more work, give that under way so many seconds, and stop."""
+        DBOS.destroy(workflow_completion_timeout_sec=within)
+        self.stop()
 
 
 def create_app(
@@ -161,8 +195,12 @@ def create_app(
     notice: str = "",
     notice_link: tuple[str, str] | None = None,
     name: str = "scheduling",
+    role: Role = Role.BOTH,
+    seat: Seat | None = None,
 ) -> Service:
     """Build the service from its settings. Raises `SettingsError`.
+
+    `seat` is this process's name among the processes of its database.
 
     Every page shows `notice`; those of staff also a link beside it, by its words and address.
     `name` finds the workflows again after a restart: it must not change in production.
@@ -172,13 +210,28 @@ def create_app(
         database = open_sealed(**settings.storage())
     except ValueError as e:
         raise SettingsError(str(e)) from e
-    executor = f"circle-{socket.gethostname()}"
-    pace = SharedPace(database, zoom_plan=settings.zoom_plan, holder=executor)
+    executor = seat.name if seat else f"circle-{socket.gethostname()}"
+    pace = SharedPace(
+        database,
+        zoom_plan=settings.zoom_plan,
+        holder=executor,
+        is_sure=seat.is_sure if seat else lambda: True,
+    )
     providers = build_providers(
         settings, clock, pace=pace, allowed=lambda: _not_taken_out(database)
     )
     certificates = load_certificates(settings, clock)
-    durable.configure(database_url=settings.workflow_database(), executor_id=executor)
+    durable.configure(
+        database_url=settings.workflow_database(), executor_id=executor, works=role.works
+    )
+    adoption = None
+    if role.works and not database.is_sqlite:
+        adoption = Adoption(
+            Processes(database),
+            name=executor,
+            version=durable.WORKFLOW_VERSION,
+            after=settings.adopt_after_seconds,
+        )
     callbacks = {
         Platform.TEAMS: Callbacks(
             notification_url=f"{settings.public_url}/webhooks/teams",
@@ -431,6 +484,8 @@ def create_app(
         pace=pace,
         rereader=rereader,
         chores=chores,
+        role=role,
+        adoption=adoption,
         started=started,
         clock=clock,
     )

@@ -6,10 +6,7 @@ not wait seconds for libraries that it does not use.
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
-from datetime import timedelta
 from io import TextIOWrapper
 
 import click
@@ -31,13 +28,12 @@ from cli_db import db
 from cli_demo import demo
 from cli_live import attention, board
 from cli_privacy import keys, privacy
+from cli_processes import serve, worker
 from cli_report import report
-from cli_signin import first_link, signin
-from cli_token import passing_token, token
+from cli_signin import signin
+from cli_token import token
 from cli_zoom import calibrate, media_streams, reconnect
-from settings import Settings, SettingsError, wants_no_colour
-
-STAND_INS_TOKEN_LIFE = timedelta(hours=12)
+from settings import wants_no_colour
 
 
 @click.group(cls=Circle, context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,74 +45,6 @@ def main(context: click.Context) -> None:
         context.color = False
     if isinstance(sys.stdout, TextIOWrapper):  # an old terminal gets ? where it lacks a sign
         sys.stdout.reconfigure(errors="replace")
-
-
-@main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="Port to listen on.")
-@click.option(
-    "--with-stand-ins",
-    is_flag=True,
-    help="When no platform is configured, run local stand-ins for both beside the service.",
-)
-def serve(host: str, port: int, *, with_stand_ins: bool) -> None:
-    """Run the service until SIGTERM; ready when /readyz answers 200."""
-    settings = read_settings()
-    if with_stand_ins and not settings.zoom and not settings.teams:
-        _serve_beside_stand_ins(settings, host=host, port=port)
-    else:
-        _serve(settings, host=host, port=port)
-    # A workflow may be waiting for minutes in a thread of its own, and Python would wait for it.
-    # Its finished steps are recorded; it goes on at the next start, as after a power cut.
-    sys.stderr.flush()
-    os._exit(0)
-
-
-def _serve_beside_stand_ins(settings: Settings, *, host: str, port: int) -> None:
-    from demo import beside_stand_ins
-
-    service = f"http://{host}:{port}"
-    database = open_database(settings)
-    with (
-        passing_token(database, name="the stand-ins", life=STAND_INS_TOKEN_LIFE) as made,
-        beside_stand_ins(settings.data_dir, service=service, token=made) as (found, where),
-    ):
-        notice = (
-            f"No platform is configured: local stand-ins for both are at {where}. "
-            "Nothing here reaches Zoom or Microsoft."
-        )
-        click.echo(notice, err=True)
-        link = ("Play a session", f"{where}/play")
-        _serve(found, host=host, port=port, notice=notice, notice_link=link)
-
-
-def _serve(
-    settings: Settings,
-    *,
-    host: str,
-    port: int,
-    notice: str = "",
-    notice_link: tuple[str, str] | None = None,
-) -> None:
-    gc.disable()  # what imports make stays: looking for rubbish in it is a sixth of the start
-    from app import create_app
-    from server import serve as serve_http
-
-    gc.enable()
-
-    try:
-        service = create_app(settings, clock=now, notice=notice, notice_link=notice_link)
-    except SettingsError as e:
-        raise click.ClickException(f"The settings are not complete. {e}") from e
-    service.start()
-    link = first_link(service.database, settings.public_url, always=bool(notice))
-    if link:
-        click.echo(f"Sign in here, once, within the hour: {link}", err=True)
-    try:
-        click.echo(f"Circle listens on http://{host}:{port}", err=True)
-        serve_http(service.gateway, host=host, port=port)
-    finally:
-        service.stop()
 
 
 @main.command()
@@ -187,8 +115,10 @@ for command in (
     reconnect,
     report,
     restore,
+    serve,
     signin,
     token,
+    worker,
 ):
     main.add_command(command)
 

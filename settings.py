@@ -187,6 +187,9 @@ class Settings(BaseSettings):
     teams_call_bot: bool = False
     teams_calls_metadata_url: str = "https://api.aps.skype.com/v1/.well-known/OpenIdConfiguration"
 
+    executor_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    adopt_after_seconds: float = Field(default=30.0, ge=0)
+
     smtp_url: SecretStr | None = None
     mail_from: str | None = None
     mail_facilitators: bool = False

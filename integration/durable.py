@@ -8,6 +8,7 @@ repeat. Inputs and outputs of steps are stored by the engine: pass ids, never na
 from __future__ import annotations
 
 import random
+import socket
 import sqlite3
 import time
 from collections import Counter
@@ -20,7 +21,8 @@ from typing import Any, TypedDict
 import structlog
 from dbos import DBOS, DBOSClient, DBOSConfig, error
 
-from course.store.database import STORAGE_TROUBLE, NoSuchTable, make_url
+from course.store.database import STORAGE_TROUBLE, Database, NoSuchTable, make_url
+from course.store.processes import Seat, take_seat
 from integration.provider import ProviderError
 
 # Only workflows of the same version are taken up again after a restart. Raise it when the steps of
@@ -37,6 +39,7 @@ _STATUS = {
     "DELAYED": "delayed",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "given_up",
 }
+MOST_ON_A_HOST = 64  # processes whose names are found by themselves
 LOOK_EVERY = 0.5  # seconds between looks whether the work has become pointless
 
 log = structlog.get_logger(__name__)
@@ -82,11 +85,12 @@ class Outcome(TypedDict):
     spent: float
 
 
-def configure(*, database_url: str, executor_id: str) -> DBOS:
+def configure(*, database_url: str, executor_id: str, works: bool = True) -> DBOS:
     """Prepare the engine. Register workflow objects after this, then call `DBOS.launch()`.
 
     `database_url` is the engine's own database (a file beside ours, or the same PostgreSQL, where
-    it lives in its own schema). `executor_id` must be the same after a restart.
+    it lives in its own schema). `executor_id` must be the same after a restart. A process that
+    does not work hands workflows in for others to carry out.
     """
     _let_readers_and_writers_pass(database_url)
     config: DBOSConfig = {
@@ -102,7 +106,28 @@ def configure(*, database_url: str, executor_id: str) -> DBOS:
         # for its lock, and sleep ever longer in between.
         config["sys_db_pool_size"] = 1
         config["db_engine_kwargs"] = {"max_overflow": 0, "pool_timeout": 30}
-    return DBOS(config=config)
+    engine = DBOS(config=config)
+    if not works:
+        DBOS.listen_queues([])
+    return engine
+
+
+def take_name(
+    database: Database, *, executor_id: str | None, works: bool, lost: Callable[[], object]
+) -> Seat:
+    """The name of this process among those of this database: the one that is set, or the first
+    free one of this machine's, so that after a restart it is the same again.
+
+    Raises `NameTaken`.
+    """
+    host = f"circle-{socket.gethostname()}" if works else f"circle-web-{socket.gethostname()}"
+    numbered = [host, *(f"{host}-{number}" for number in range(2, MOST_ON_A_HOST + 1))]
+    return take_seat(
+        database,
+        [executor_id] if executor_id else numbered,
+        version=WORKFLOW_VERSION if works else None,
+        lost=lost,
+    )
 
 
 def in_hand() -> dict[str, int] | None:

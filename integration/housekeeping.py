@@ -18,7 +18,8 @@ from dbos import error as engine
 
 from course.store.database import STORAGE_TROUBLE, make_url
 
-SCHEDULE = "housekeeping"
+SCHEDULE = QUEUE = "housekeeping"
+POLL = 0.5  # seconds between looks into the queue
 _LAST: dict[str, Any] = {
     "schedule_name": SCHEDULE,
     "status": "SUCCESS",
@@ -45,8 +46,13 @@ class Housekeeping:
 
     @classmethod
     def schedule(cls, chores: Mapping[str, Callable[[], int]]) -> None:
-        """Run these chores every minute from now on. Call it after the engine is launched."""
+        """Run these chores every minute from now on, here or in another process that works.
+
+        Call it after the engine is launched.
+        """
         cls.chores = chores
+        # A queue of our own: every process listens to the engine's, also one that does no work.
+        DBOS.register_queue(QUEUE, polling_interval_sec=POLL)
         DBOS.apply_schedules(
             [
                 {
@@ -54,6 +60,7 @@ class Housekeeping:
                     "workflow_fn": cls.round,
                     "schedule": "* * * * *",
                     "context": None,
+                    "queue_name": QUEUE,
                 }
             ]
         )
@@ -65,8 +72,9 @@ class Housekeeping:
 
     @classmethod
     def wake(cls) -> None:
-        """Run the chores now instead of at the next minute, if the engine can be asked: what
-        somebody did is stored by then, and their answer must not be an error.
+        """Run the chores now instead of at the next minute, in whichever process is free, if the
+        engine can be asked: what somebody did is stored by then, and their answer must not be an
+        error.
         """
         try:
             DBOS.trigger_schedule(SCHEDULE)

@@ -36,6 +36,9 @@ class Pace(Protocol):
 
     def turn(self, platform: str, account: str, category: str) -> None: ...
 
+    def make_sure(self) -> None:
+        """Asked last of all before a call."""
+
     def place(self, platform: str, mailbox: str) -> AbstractContextManager[None]:
         """Held while a call is under way."""
 
@@ -44,6 +47,7 @@ class SharedPace:
     """The limits, kept in the database. `zoom_plan` is `pro` or `business`.
 
     `holder` names this process, also after a restart: what it held when it died is free then.
+    `is_sure`: whether nobody else can have taken up the work of this process.
     """
 
     def __init__(
@@ -52,11 +56,13 @@ class SharedPace:
         *,
         zoom_plan: str,
         holder: str,
+        is_sure: Callable[[], bool] = lambda: True,
         wall: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._database = database
         self._holder = holder
+        self._is_sure = is_sure
         self._limits = ZOOM_LIMITS[zoom_plan]
         self._wall = wall
         self._sleep = sleep
@@ -87,6 +93,15 @@ class SharedPace:
             )
         if at > now:
             self._sleep(at - now)
+
+    def make_sure(self) -> None:
+        """Refuse while another process may have taken up the work of this one."""
+        if not self._is_sure():
+            raise ProviderError(
+                "This process was out of touch with the database for a while; it tries again when "
+                "it is certain that no other one does its work.",
+                permanent=False,
+            )
 
     @contextmanager
     def place(self, platform: str, mailbox: str) -> Iterator[None]:

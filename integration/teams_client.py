@@ -141,11 +141,14 @@ class GraphCalls:
         params: Mapping[str, str] | None,
         headers: Mapping[str, str] | None,
     ) -> Answer:
+        token = self.token()
+        if self._pace is not None:
+            self._pace.make_sure()
         return self._transport.send(
             method,
             url,
             headers={
-                "Authorization": f"Bearer {self.token()}",
+                "Authorization": f"Bearer {token}",
                 "client-request-id": str(uuid.uuid4()),
                 **(headers or {}),
             },

@@ -237,6 +237,8 @@ class ZoomCalls:
     def _once(
         self, method: str, url: str, query: dict[str, str], data: object, token: str
     ) -> Answer:
+        if self._pace is not None:
+            self._pace.make_sure()
         return self._transport.send(
             method,
             url,

@@ -30,6 +30,7 @@ Deed = Literal[
     "spoil_reply",  # done, with one occurrence too few or every one an hour late (`trick`)
     "kill_before",  # the process `pid` is killed, nothing is done
     "kill_after",  # done, then the process `pid` is killed
+    "stop_after",  # done, then the process `pid` is stopped before it can read the answer
 ]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 PAGE = b"<!doctype html><title>502 Bad Gateway</title><h1>Bad Gateway</h1>"
@@ -83,8 +84,8 @@ def read_fault(asked: Any) -> Fault:
         raise BadFault(str(e)) from e
     if fault.do not in get_args(Deed):
         raise BadFault(f"do is one of {', '.join(get_args(Deed))}")
-    if fault.do.startswith("kill") and fault.pid <= 1:
-        raise BadFault("kill needs the pid of the service")
+    if fault.do.startswith(("kill", "stop")) and fault.pid <= 1:
+        raise BadFault("kill and stop need the pid of the service")
     return fault
 
 
@@ -139,6 +140,8 @@ class Faults:
         status, headers, body = self._acted(environ)
         if fault.do == "kill_after":
             os.kill(fault.pid, signal.SIGKILL)
+        if fault.do == "stop_after":
+            os.kill(fault.pid, signal.SIGSTOP)
         if fault.do in ("lose_reply", "kill_after"):
             return _break(environ)
         if fault.do == "garble_reply":

@@ -8,10 +8,12 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from demo import free_port
 
@@ -27,9 +29,38 @@ def _run(*command: str) -> None:
     subprocess.run([*prefix, " ".join(command)], check=True, capture_output=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A running cluster. `url` is its address, without a database's name."""
+
+    url: str
+    folder: Path
+
+    def create(self, name: str, *, template: str = "template1") -> str:
+        """A database as a copy of another one; its address."""
+        self.tell(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return f"{self.url}/{name}"
+
+    def tell(self, statement: str, database: str = "postgres", **values: object) -> list[object]:
+        """Have a statement carried out; the first column of what it found."""
+        address = f"{self.url}/{database}".replace("postgresql:", "postgresql+psycopg:")
+        admin = create_engine(address, isolation_level="AUTOCOMMIT")
+        try:
+            with admin.connect() as connection:
+                found = connection.execute(text(statement), values)
+                return [row[0] for row in found] if found.returns_rows else []
+        finally:
+            admin.dispose()
+
+    def restart(self) -> None:
+        """As after a crash: every session is cut off in the middle."""
+        where = f"-D {self.folder}/data -l {self.folder}/log"
+        _run(f"{BINARIES[-1]}/pg_ctl {where} -m immediate -w restart")
+
+
 @contextmanager
-def cluster() -> Iterator[str]:
-    """Run it in a folder of its own; its address, without a database's name.
+def cluster() -> Iterator[Cluster]:
+    """Run it in a folder of its own.
 
     Not in pytest's folder: pytest closes that to other users, also while another run is using it.
     """
@@ -40,7 +71,10 @@ def cluster() -> Iterator[str]:
     _run(f"{binaries}/initdb -D {folder}/data -A trust -U circle")
     for attempt in range(3):  # somebody else may take a free port first
         port = free_port()
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        options = (
+            f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off "
+            "-c max_connections=300"
+        )
         try:
             _run(f"{binaries}/pg_ctl -D {folder}/data -o '{options}' -l {folder}/log -w start")
             break
@@ -48,7 +82,7 @@ def cluster() -> Iterator[str]:
             if attempt == 2:
                 raise
     try:
-        yield f"postgresql://circle@127.0.0.1:{port}"
+        yield Cluster(f"postgresql://circle@127.0.0.1:{port}", folder)
     finally:
         _run(f"{binaries}/pg_ctl -D {folder}/data -m immediate stop")
         shutil.rmtree(folder, ignore_errors=True)

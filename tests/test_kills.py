@@ -246,8 +246,8 @@ def test_a_kill_in_the_middle_of_a_move_leaves_one_exact_series_and_none_behind(
 @needs_postgresql
 def test_a_kill_at_every_second_call_of_an_opening_with_postgresql(tmp_path: Path) -> None:
     with (
-        cluster() as url,
-        running(tmp_path, f"{url}/postgres") as service,
+        cluster() as server,
+        running(tmp_path, f"{server.url}/postgres") as service,
     ):
         # Teams' opening has every kind of step that Zoom's has; the steps are the same as above.
         kill_everywhere(service, "teams", when=AFTER, step=2)

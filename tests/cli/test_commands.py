@@ -293,7 +293,7 @@ def test_every_command_explains_itself_within_80_columns(path: tuple[str, ...]) 
     assert "Usage: main" in done.stdout
 
 
-SILENT = {("serve",), ("sandbox",), ("demo",), ("media-streams",), ("completion",)}
+SILENT = {("worker",), ("serve",), ("sandbox",), ("demo",), ("media-streams",), ("completion",)}
 
 
 def test_every_command_that_prints_data_prints_json() -> None:

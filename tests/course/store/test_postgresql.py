@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from course.store.cipher import Cipher
 from course.store.database import Database
@@ -18,41 +17,28 @@ from tests.course.store import test_erasure as erasure_cases
 from tests.course.store import test_rekeying as rekeying_cases
 from tests.course.store import test_retention as retention_cases
 from tests.course.store import test_standings as standings_cases
-from tests.postgresql import BINARIES, cluster
+from tests.postgresql import BINARIES, Cluster, cluster
 from tests.web.full_cohort import save_full_cohort
 from tests.webhooks import test_inbox as inbox_cases
 
 
-def create(server: str, name: str, template: str) -> None:
-    """A database as a copy of another one."""
-    admin = create_engine(
-        f"{server}/postgres".replace("postgresql:", "postgresql+psycopg:"),
-        isolation_level="AUTOCOMMIT",
-    )
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    admin.dispose()
-
-
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+def server() -> Iterator[Cluster]:
     """A cluster for all cases, with an empty, migrated database."""
     if not BINARIES:
         pytest.skip("PostgreSQL is not installed; its tests are left out")
-    with cluster() as url:
-        create(url, "migrated", "template1")
-        migrated = Database(f"{url}/migrated", Cipher([os.urandom(32)]))
+    with cluster() as made:
+        migrated = Database(made.create("migrated"), Cipher([os.urandom(32)]))
         migrated.migrate()
         migrated.close()
-        yield url
+        yield made
 
 
 @pytest.fixture
-def postgresql(server: str) -> Iterator[Database]:
+def postgresql(server: Cluster) -> Iterator[Database]:
     """An empty, migrated PostgreSQL database with a key of its own."""
-    name = f"t{uuid.uuid4().hex}"
-    create(server, name, "migrated")
-    database = Database(f"{server}/{name}", Cipher([os.urandom(32)]))
+    address = server.create(f"t{uuid.uuid4().hex}", template="migrated")
+    database = Database(address, Cipher([os.urandom(32)]))
     yield database
     database.close()
 
