@@ -67,46 +67,49 @@ class Process:
 class Provider:
     """Web processes and workers that share a database."""
 
-    def __init__(self, folder: Path, server: Cluster, settings: dict[str, str]) -> None:
+    def __init__(self, folder: Path, server: Cluster) -> None:
         self._folder = folder
         self.database = f"p{os.getpid()}_{time.monotonic_ns()}"
         self._processes: list[Process] = []
-        sandbox_port = free_port()
+        sandbox_port, self._port = free_port(), free_port()
+        public_url = f"http://127.0.0.1:{self._port}"  # of the first web process
         self.config = SandboxConfig(
-            base_url=f"http://127.0.0.1:{sandbox_port}", zoom_webhook_url="http://127.0.0.1:9/"
+            base_url=f"http://127.0.0.1:{sandbox_port}",
+            zoom_webhook_url=f"{public_url}/webhooks/zoom",
         )
-        self._env = environment(
-            self.config, public_url="http://127.0.0.1:9", data_dir=folder, clean=True
-        )
+        self._env = environment(self.config, public_url=public_url, data_dir=folder, clean=True)
         self._env |= {
             "DATABASE_URL": server.create(self.database),
             "ADOPT_AFTER_SECONDS": "1",
-            **settings,
         }
         self.webs: list[str] = []
+        self.workers: list[Process] = []
         self._headers: dict[str, str] = {}
         self._run("sandbox", "--port", str(sandbox_port))
         answers(self.config.base_url)
 
-    def _run(self, *arguments: str, code: str = "") -> Process:
+    def _run(self, *arguments: str, code: str = "", **settings: str) -> Process:
         command = ("-c", code) if code else ("-m", "cli")
         log = self._folder / f"log-{len(self._processes)}"
-        process = Process((*command, *arguments), self._env, log)
+        process = Process((*command, *arguments), {**self._env, **settings}, log)
         self._processes.append(process)
         return process
 
     def web(self, *, code: str = "") -> str:
         """Start a process that only answers requests; its address."""
-        port = free_port()
+        port = free_port() if self.webs else self._port
         self._run("serve", "--web", "--port", str(port), code=code)
         self.webs.append(f"http://127.0.0.1:{port}")
         answers(f"{self.webs[-1]}/readyz")
         self.headers()
         return self.webs[-1]
 
-    def worker(self, *arguments: str, code: str = "", ready: bool = True) -> Process:
+    def worker(
+        self, *arguments: str, code: str = "", ready: bool = True, **settings: str
+    ) -> Process:
         """A process that only works."""
-        process = self._run("worker", *arguments, code=code)
+        process = self._run("worker", *arguments, code=code, **settings)
+        self.workers.append(process)
         if ready:
             process.says("Circle works as")
         return process
@@ -189,6 +192,13 @@ class Provider:
         """Whether a platform was called so."""
         return any(call.startswith(beginning) for call in self.calls())
 
+    def fresh(self) -> None:
+        """No workers, no trouble, no calls."""
+        for process in self.workers:
+            process.kill()
+        self.workers.clear()
+        requests.delete(f"{self.config.base_url}/control/faults", timeout=10)
+
     def end(self) -> None:
         for process in self._processes:
             process.kill()
@@ -214,9 +224,9 @@ def is_stopped(pid: int) -> bool:
 
 
 @contextmanager
-def provider(folder: Path, server: Cluster, **settings: str) -> Iterator[Provider]:
+def provider(folder: Path, server: Cluster) -> Iterator[Provider]:
     """Fresh, on a database of its own."""
-    made = Provider(folder, server, settings)
+    made = Provider(folder, server)
     try:
         yield made
     finally:

@@ -43,77 +43,73 @@ def once_each(office: Provider, *names: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def growing(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    with provider(tmp_path_factory.mktemp("growing"), server) as made:
+def standing(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    """A web process and no worker."""
+    with provider(tmp_path_factory.mktemp("provider"), server) as made:
         made.web()
         yield made
 
 
-@pytest.mark.parametrize(("name", "more"), [("one", 1), ("two", 1), ("four", 2)])
-def test_cohorts_asked_for_at_once_are_opened_once_each_however_many_workers_there_are(
-    growing: Provider, name: str, more: int
-) -> None:
-    starting = [growing.worker(ready=False) for _ in range(more)]
-    for process in starting:
-        process.says("Circle works as")
-    growing.ready(*growing.open_many(name, 8))
-    once_each(growing, *(f"{name}-{number}" for number in range(8)))
+@pytest.fixture
+def office(standing: Provider) -> Iterator[Provider]:
+    yield standing
+    standing.fresh()
 
 
-def test_a_web_process_leaves_the_work_to_workers_which_find_names_of_their_own(
-    server: Cluster, tmp_path: Path
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """For requests that wait until the work is done."""
+    with ThreadPoolExecutor() as made:
+        yield made
+
+
+def test_a_web_process_leaves_the_work_to_workers_and_one_two_or_four_do_it_once(
+    office: Provider, pool: ThreadPoolExecutor
 ) -> None:
-    with provider(tmp_path, server) as office, ThreadPoolExecutor() as pool:
-        url = office.web()
-        asked = pool.submit(office.open, "patient")
-        eventually(lambda: office.listed() == ["patient"])
-        assert requests.get(f"{url}/readyz", timeout=20).ok
-        assert office.calls() == []
-        first, second = office.worker(ready=False), office.worker(ready=False)
-        names = {process.says("Circle works as") for process in (first, second)}
-        assert len(names) == 2
-        office.ready(asked.result())
-        once_each(office, "patient")
-        first.signal(signal.SIGTERM)
-        assert first.ends(within=10) == 0
+    asked = pool.submit(office.open, "patient")
+    eventually(lambda: "patient" in office.listed())
+    assert requests.get(f"{office.webs[0]}/readyz", timeout=20).ok
+    assert office.calls() == []
+    names: set[str] = set()
+    for workers, more in ((1, 1), (2, 1), (4, 2)):
+        starting = [office.worker(ready=False) for _ in range(more)]
+        names |= {process.says("Circle works as") for process in starting}
+        assert len(names) == workers
+        office.ready(*office.open_many(f"by-{workers}", 8))
+        once_each(office, *(f"by-{workers}-{number}" for number in range(8)))
+    office.ready(asked.result())
+    once_each(office, "patient")
+    office.workers[0].signal(signal.SIGTERM)
+    assert office.workers[0].ends(within=10) == 0
 
 
 def test_the_work_of_a_killed_worker_is_carried_on_by_another(
-    server: Cluster, tmp_path: Path
+    office: Provider, pool: ThreadPoolExecutor
 ) -> None:
-    with provider(tmp_path, server) as office, ThreadPoolExecutor() as pool:
-        office.web()
-        first = office.worker("--id", "first")
-        office.trouble(platform="zoom", do="kill_after", pid=first.pid, **NEW_SERIES)
-        asked = pool.submit(office.open, "orphan")
-        assert first.ends() == -signal.SIGKILL
-        second = office.worker("--id", "second")
-        second.says("work_adopted")
-        office.ready(asked.result())
-        once_each(office, "orphan")
+    first = office.worker("--id", "first")
+    office.trouble(platform="zoom", do="kill_after", pid=first.pid, **NEW_SERIES)
+    asked = pool.submit(office.open, "orphan")
+    assert first.ends() == -signal.SIGKILL
+    office.worker("--id", "second").says("work_adopted")
+    office.ready(asked.result())
+    once_each(office, "orphan")
 
 
 def test_only_when_told_to_where_nobody_adopts_by_themselves(
-    server: Cluster, tmp_path: Path
+    office: Provider, pool: ThreadPoolExecutor
 ) -> None:
-    with (
-        provider(tmp_path, server, ADOPT_AFTER_SECONDS="0") as office,
-        ThreadPoolExecutor() as pool,
-    ):
-        office.web()
-        first = office.worker("--id", "first")
-        office.trouble(platform="graph", do="kill_after", pid=first.pid, **NEW_SERIES)
-        asked = pool.submit(office.open, "orphan", "teams")
-        assert first.ends() == -signal.SIGKILL
-        second = office.worker("--id", "second", "--adopt", "first")
-        assert "Adopted 1 workflow of first" in second.said()
-        office.ready(asked.result())
-        once_each(office, "orphan")
+    first = office.worker("--id", "first")
+    office.trouble(platform="graph", do="kill_after", pid=first.pid, **NEW_SERIES)
+    asked = pool.submit(office.open, "foundling", "teams")
+    assert first.ends() == -signal.SIGKILL
+    second = office.worker("--id", "second", "--adopt", "first", ADOPT_AFTER_SECONDS="0")
+    assert "Adopted 1 workflow of first" in second.said()
+    office.ready(asked.result())
+    once_each(office, "foundling")
 
 
 def standing_still(office: Provider, name: str, pool: ThreadPoolExecutor) -> Process:
     """A worker that is stopped with its token in hand, about to make the series."""
-    office.web()
     worker = office.worker("--id", "first")
     office.trouble(platform="zoom", do="stop_after", path="/oauth/token", pid=worker.pid)
     pool.submit(office.open, name)
@@ -122,59 +118,56 @@ def standing_still(office: Provider, name: str, pool: ThreadPoolExecutor) -> Pro
 
 
 def test_a_worker_that_stands_still_keeps_its_work_until_it_goes_on(
-    server: Cluster, tmp_path: Path
+    office: Provider, pool: ThreadPoolExecutor
 ) -> None:
-    with provider(tmp_path, server) as office, ThreadPoolExecutor() as pool:
-        first = standing_still(office, "asleep", pool)
-        second = office.worker("--id", "second", "--adopt", "first", ready=False)
-        twin = office.worker("--id", "first", ready=False)
-        assert second.ends() == 1
-        assert "first is running; its work is its own" in second.said()
-        assert twin.ends() == 1
-        assert "A live process is called first already" in twin.said()
-        first.signal(signal.SIGCONT)
-        office.ready(office.open("asleep"))
-        once_each(office, "asleep")
+    first = standing_still(office, "asleep", pool)
+    second = office.worker("--id", "second", "--adopt", "first", ready=False)
+    twin = office.worker("--id", "first", ready=False)
+    assert second.ends() == 1
+    assert "first is running; its work is its own" in second.said()
+    assert twin.ends() == 1
+    assert "A live process is called first already" in twin.said()
+    first.signal(signal.SIGCONT)
+    office.ready(office.open("asleep"))
+    once_each(office, "asleep")
 
 
 def test_a_worker_that_comes_back_after_its_work_was_adopted_makes_no_twin(
-    server: Cluster, tmp_path: Path
+    server: Cluster, office: Provider, pool: ThreadPoolExecutor
 ) -> None:
-    with provider(tmp_path, server) as office, ThreadPoolExecutor() as pool:
-        first = standing_still(office, "away", pool)
-        # As PostgreSQL does by itself, later than this, when a machine has vanished.
-        threading.Event().wait(SURE_FOR)
-        server.tell(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :of",
-            of="circle first",
-        )
-        office.worker("--id", "second").says("work_adopted")
-        office.ready(office.open("away"))
-        first.signal(signal.SIGCONT)
-        first.says("name_taken_again")
-        office.ready(office.open("later"))
-        once_each(office, "away", "later")
+    first = standing_still(office, "away", pool)
+    # As PostgreSQL does by itself, later than this, when a machine has vanished.
+    threading.Event().wait(SURE_FOR)
+    server.tell(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :of",
+        of="circle first",
+    )
+    office.worker("--id", "second").says("work_adopted")
+    office.ready(office.open("away"))
+    first.signal(signal.SIGCONT)
+    first.says("name_taken_again")
+    office.ready(office.open("later"))
+    once_each(office, "away", "later")
 
 
 def test_what_two_web_processes_answered_is_kept_once_when_postgresql_crashes_meanwhile(
-    server: Cluster, tmp_path: Path
+    server: Cluster, office: Provider
 ) -> None:
-    with provider(tmp_path, server) as office:
-        stream = Stream([office.web(), office.web()])
-        stream.start(4)
-        stream.reaches(150)
-        server.restart()
-        stream.reaches(len(stream.taken) + 150)
-        stream.stop()
-        assert stream.codes <= {204, 503}
-        kept = server.tell("SELECT connection_ref FROM participant_event", office.database)
-        assert sorted(str(ref) for ref in kept) == sorted(stream.taken)
+    stream = Stream([*office.webs, office.web()])
+    stream.start(4)
+    stream.reaches(150)
+    server.restart()
+    stream.reaches(len(stream.taken) + 150)
+    stream.stop()
+    assert stream.codes <= {204, 503}
+    kept = server.tell("SELECT connection_ref FROM participant_event", office.database)
+    assert sorted(str(ref) for ref in kept) == sorted(stream.taken)
 
 
 def test_an_old_and_a_new_release_side_by_side_leave_nothing_behind(
-    server: Cluster, tmp_path: Path
+    server: Cluster, tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
-    with provider(tmp_path, server) as office, ThreadPoolExecutor() as pool:
+    with provider(tmp_path, server) as office:
         office.web(code=OLDER)
         old = office.worker("--id", "old", code=OLDER)
         # One cohort waits until tomorrow, the other hangs in the middle of a call.
