@@ -20,7 +20,7 @@ from course.store.processes import Processes
 from integration.housekeeping import QUEUE as HOUSEKEEPING_QUEUE
 
 LOOK = 2.0  # seconds between looks
-AT_ONCE = 500  # workflows of another version that are moved in one look
+AT_ONCE = 100  # workflows of another version that are moved in one look
 OPEN = ["PENDING", "ENQUEUED", "DELAYED"]
 
 log = structlog.get_logger(__name__)

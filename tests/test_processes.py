@@ -136,11 +136,12 @@ def test_a_worker_that_comes_back_after_its_work_was_adopted_makes_no_twin(
     server: Cluster, office: Provider, pool: ThreadPoolExecutor
 ) -> None:
     first = standing_still(office, "away", pool)
-    # As PostgreSQL does by itself, later than this, when a machine has vanished.
+    # As PostgreSQL does by itself, later than this, when a machine has vanished. The web process
+    # finds its way back.
     threading.Event().wait(SURE_FOR)
     server.tell(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :of",
-        of="circle first",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :of",
+        of=office.database,
     )
     office.worker("--id", "second").says("work_adopted")
     office.ready(office.open("away"))

@@ -20,10 +20,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import Connection as Connection
-from sqlalchemy import Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import Engine, ExceptionContext, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError as Conflict
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import ProgrammingError as NoSuchTable
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -48,6 +48,7 @@ Transaction = Connection  # what the named queries take, for those who do not kn
 CHECKPOINT = 16_000  # pages; the usual 1,000 are a handful of commits when a country joins
 CACHE = 32_768  # KiB for a connection
 BUSY = 2_000  # ms to wait for another writer; a webhook must be answered within 3 s
+IDLE = 30  # seconds that a transaction may do nothing: of a process that stands still, say
 
 
 class NewerDatabase(ValueError):
@@ -78,6 +79,7 @@ class Database:
                 pool_timeout=3,
                 pool_pre_ping=True,
             )
+            _prepare_postgresql(self.engine)
         self.cipher = cipher
         self.engine.dialect.circle_cipher = cipher  # type: ignore[attr-defined]
 
@@ -196,6 +198,24 @@ def _prepare_sqlite(engine: Engine) -> None:
         if not options.get("circle_single", False):
             readonly = options.get("circle_readonly", False)
             connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+def _prepare_postgresql(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(dbapi_connection: Any, _record: object) -> None:
+        # Otherwise a process that stands still in the middle would keep its rows from the others.
+        with dbapi_connection.cursor() as cursor:
+            cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE}s'")
+        dbapi_connection.commit()
+
+    @event.listens_for(engine, "handle_error")
+    def on_error(context: ExceptionContext) -> OperationalError | None:
+        if context.is_disconnect and isinstance(context.sqlalchemy_exception, InternalError):
+            # That transaction was ended. To the driver it is a fault, to us worth trying again.
+            return OperationalError(
+                context.statement, None, context.original_exception, connection_invalidated=True
+            )
+        return None
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
