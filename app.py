@@ -164,7 +164,7 @@ class Service:
         """
         self.database.migrate()
         self.erasures.reapply()  # before anything is read or sent: this may be a restored backup
-        self.inbox.look_for_erased()
+        self.inbox.keep_looking()
         self.pace.start()
         if self.role.works:
             self.rereader.take_up_parked()

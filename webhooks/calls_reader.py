@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
@@ -32,8 +31,6 @@ class CallsReader:
         self._database = database
         self._audience = audience
         self._signing_keys = signing_keys
-        self._line = threading.Lock()
-        self._changed_in: dict[str, dict[str, int]] = {}  # by call, by participant
 
     def take(self, secret: str, authorization: str, body: bytes, *, now: datetime) -> int:
         """Store what a delivery tells; how many facts were new.
@@ -56,30 +53,17 @@ class CallsReader:
     def _compared(self, call: BotCall, told: Told, now: datetime) -> list[ParticipantEvent]:
         """Store what is new in a snapshot; one at a time, whichever process it came to."""
         try:
-            with self._line, self._database.write() as connection:
-                bot_calls.hold_call(connection, call.id)
-                in_order = self._without_older(call, told)
+            with self._database.write() as connection:
+                changed_in = bot_calls.hold_call(connection, call.id)
+                in_order, newest = _without_older(told, changed_in)
+                if newest != changed_in:
+                    bot_calls.note_rosters(connection, call.id, newest)
                 known = call_events(connection, call.series_ref, since=call.asked_at)
                 new = facts(in_order, known, call_id=call.id, series_ref=call.series_ref, at=now)
                 save_events(connection, new)
         except STORAGE_TROUBLE as e:
             raise NotStored("the database did not take the snapshot") from e
         return new
-
-    def _without_older(self, call: BotCall, told: Told) -> Told:
-        """Snapshots may overtake each other: one in which somebody is as they were before is old.
-
-        Its people are no news, and whoever is missing in it has not left.
-        """
-        seen = self._changed_in.setdefault(call.id, {})
-        rosters = []
-        for roster in told.rosters:
-            numbers = {s.ref: s.changed_in for s in roster if s.changed_in is not None}
-            if any(number < seen.get(ref, number) for ref, number in numbers.items()):
-                continue
-            seen.update(numbers)
-            rosters.append(roster)
-        return told._replace(rosters=tuple(rosters))
 
     def _end(self, call: BotCall, now: datetime) -> None:
         with self._database.write() as connection:
@@ -90,7 +74,7 @@ class CallsReader:
                 kept_alive_at=call.kept_alive_at,
                 ended_at=now,
             )
-        self._changed_in.pop(call.id, None)
+            bot_calls.note_rosters(connection, call.id, {})
 
     def _believe(self, authorization: str, now: datetime) -> None:
         try:
@@ -107,3 +91,19 @@ class CallsReader:
                 )
             except UnknownKey as again:
                 raise Rejected("unknown_key") from again
+
+
+def _without_older(told: Told, changed_in: Mapping[str, int]) -> tuple[Told, dict[str, int]]:
+    """What is told without rosters that were overtaken, and in which each last changed now.
+
+    Snapshots may overtake each other: one in which somebody is as they were before is old. Its
+    people are no news, and whoever is missing in it has not left.
+    """
+    newest, rosters = dict(changed_in), []
+    for roster in told.rosters:
+        numbers = {s.ref: s.changed_in for s in roster if s.changed_in is not None}
+        if any(number < newest.get(ref, number) for ref, number in numbers.items()):
+            continue
+        newest.update(numbers)
+        rosters.append(roster)
+    return told._replace(rosters=tuple(rosters)), newest

@@ -25,6 +25,7 @@ from webhooks.patience import Patience
 
 PATIENCE = 2.5  # seconds; Zoom waits 3 s for an answer
 BATCH = 512
+LOOK_EVERY = 20.0  # seconds between looks who was erased
 
 log = structlog.get_logger(__name__)
 
@@ -92,12 +93,25 @@ class Inbox:
         self._committed = committed
         self._patience = Patience(PATIENCE)
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._over = threading.Event()
         self._writer = threading.Thread(target=self._write, daemon=True, name="inbox writer")
         self._writer.start()
 
     def look_for_erased(self) -> None:
         """Read who was erased since: nothing personal of them is stored any more."""
         self._journal.look_for_erased()
+
+    def keep_looking(self) -> None:
+        """Read again and again who was erased: any process may have been told."""
+        self.look_for_erased()
+        threading.Thread(target=self._look, daemon=True, name="erased").start()
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_EVERY):
+            try:
+                self.look_for_erased()
+            except STORAGE_TROUBLE:
+                continue  # what they told us is encoded as before until it can be read
 
     async def stored(self, delivery: Delivery) -> None:
         """Store it, or find it stored. Returns after the commit. Raises `NotStored`."""
@@ -123,6 +137,7 @@ class Inbox:
 
     def close(self) -> None:
         """Store what is waiting and stop."""
+        self._over.set()
         self._queue.put(None)
         self._writer.join(timeout=5)
 

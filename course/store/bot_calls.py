@@ -11,6 +11,8 @@ from course.model import Platform
 from course.store import tables
 from course.store.hashing import token_hash
 
+_CALL = [column for column in tables.bot_call.c if column.name != "changed_in"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotCall:
@@ -56,17 +58,31 @@ def note_call(
     )
 
 
-def hold_call(connection: Connection, call_id: str) -> None:
-    """Keep other processes from changing what is known of this call until the end of this."""
+def hold_call(connection: Connection, call_id: str) -> dict[str, int]:
+    """Keep other processes from changing what is known of this call until the end of this; in
+    which roster each of its participants last changed.
+    """
     table = tables.bot_call
-    connection.execute(select(table.c.id).where(table.c.id == call_id).with_for_update())
+    found = connection.execute(
+        select(table.c.changed_in).where(table.c.id == call_id).with_for_update()
+    )
+    return found.scalar() or {}
+
+
+def note_rosters(connection: Connection, call_id: str, changed_in: dict[str, int]) -> None:
+    """Note in which roster each participant last changed; empty when the call is over."""
+    connection.execute(
+        update(tables.bot_call)
+        .where(tables.bot_call.c.id == call_id)
+        .values(changed_in=changed_in or None)
+    )
 
 
 def live_calls(connection: Connection) -> list[BotCall]:
     """The calls that have not ended."""
     table = tables.bot_call
     rows = connection.execute(
-        select(table).where(table.c.ended_at.is_(None)).order_by(table.c.asked_at, table.c.id)
+        select(*_CALL).where(table.c.ended_at.is_(None)).order_by(table.c.asked_at, table.c.id)
     ).mappings()
     return [BotCall(**{**row, "platform": Platform(row["platform"])}) for row in rows]
 
@@ -75,7 +91,7 @@ def find_call(connection: Connection, secret: str) -> BotCall | None:
     """The call with that secret, ended or not; found by hash, in even time."""
     table = tables.bot_call
     row = (
-        connection.execute(select(table).where(table.c.secret_hash == token_hash(secret)))
+        connection.execute(select(*_CALL).where(table.c.secret_hash == token_hash(secret)))
         .mappings()
         .one_or_none()
     )

@@ -260,6 +260,7 @@ bot_call = Table(
     Column("kept_alive_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("problem", Sealed),
+    Column("changed_in", JSON(none_as_null=True)),
 )
 
 mailbox_watch = Table(

@@ -74,23 +74,7 @@ class Desk:
         self.clock = FakeClock(STARTS)
         self.inbox = Inbox(database)
         self.keys: dict[str, Any] = {"k1": KEY.public_key()}
-        reader = CallsReader(
-            database=database,
-            audience=CLIENT,
-            signing_keys=self.signing_keys,
-        )
-        receivers = Receivers(
-            inbox=self.inbox,
-            zoom_reader=None,
-            teams_reader=None,
-            calls_reader=reader,
-            wake=lambda: None,
-            changed=lambda *_, **__: None,
-            counted=Metrics(),
-            clock=self.clock,
-            threads=ThreadPoolExecutor(2),
-        )
-        self.client = Client(over(receivers))
+        self.client = self.process()
         with database.write() as connection:
             cohorts.insert_cohort(connection, COHORT, {"carer-1": "t"})
             series_store.update_series(connection, COHORT.id, Platform.TEAMS, series_ref="series")
@@ -108,6 +92,24 @@ class Desk:
                     kept_alive_at=STARTS,
                 ),
             )
+
+    def process(self) -> Client:
+        """One of the processes that Graph's snapshots may come to."""
+        reader = CallsReader(
+            database=self.database, audience=CLIENT, signing_keys=self.signing_keys
+        )
+        receivers = Receivers(
+            inbox=self.inbox,
+            zoom_reader=None,
+            teams_reader=None,
+            calls_reader=reader,
+            wake=lambda: None,
+            changed=lambda *_, **__: None,
+            counted=Metrics(),
+            clock=self.clock,
+            threads=ThreadPoolExecutor(2),
+        )
+        return Client(over(receivers))
 
     def signing_keys(self, *, unknown: str | None = None) -> Mapping[str, Any]:
         del unknown
@@ -177,7 +179,8 @@ def test_a_snapshot_that_was_overtaken_makes_nobody_leave(desk: Desk) -> None:
     switched = person("p1", "Maya Patel", camera=True, muted=True, rosterSequenceNumber=5)
     tom = person("p2", "Tom Becker", camera=True, muted=True, rosterSequenceNumber=4)
     assert desk.told(1, [switched, tom]) == 202
-    assert desk.told(2, [maya]) == 202  # from before Tom came
+    desk.client = desk.process()
+    assert desk.told(2, [maya]) == 202  # from before Tom came, and to another process
     assert {(kind, ref, level) for kind, ref, level, _ in desk.facts()} == {
         (EventKind.JOINED, "p1", None),
         (EventKind.CAMERA, "p1", Level.ON),
