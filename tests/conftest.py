@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dbos import DBOS
 
 from course.store.cipher import Cipher
 from course.store.database import Database
+from tests.postgresql import BINARIES, Cluster, cluster
 
 WORKERS = 4  # as in the Makefile
+MIGRATED = "migrated"
 
 # The processes that tests start may keep their bytecode: compiling all of it takes them a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -50,11 +54,41 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Cluster]:
+    """One PostgreSQL for all tests of this process, with an empty, migrated database."""
+    if not BINARIES:
+        pytest.skip("PostgreSQL is not installed; its tests are left out")
+    with cluster() as server:
+        url = server.create(MIGRATED)
+        made = Database(url, Cipher([os.urandom(32)]))
+        made.migrate()
+        made.close()
+        DBOS.migrate(url)
+        yield server
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked `both_databases` run on SQLite and on PostgreSQL."""
+    if "database" in metafunc.fixturenames and metafunc.definition.get_closest_marker(
+        "both_databases"
+    ):
+        metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
-    """An empty, migrated SQLite database with a key of its own."""
-    path = tmp_path / "circle.sqlite"
-    shutil.copy(migrated, path)
-    made = Database(f"sqlite:///{path}", Cipher([os.urandom(32)]))
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty, migrated database with a key of its own; its kind is the fixture's parameter."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        path = tmp_path / "circle.sqlite"
+        shutil.copy(request.getfixturevalue("migrated"), path)
+        made = Database(f"sqlite:///{path}", Cipher([os.urandom(32)]))
+        yield made
+        made.close()
+        return
+    server: Cluster = request.getfixturevalue("postgresql_server")
+    name = f"t{uuid.uuid4().hex}"
+    made = Database(server.create(name, template=MIGRATED), Cipher([os.urandom(32)]))
     yield made
     made.close()
+    server.tell(f"DROP DATABASE {name} WITH (FORCE)")

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from course.store.processes import SURE_FOR
-from tests.postgresql import BINARIES, Cluster, cluster
+from tests.postgresql import Cluster
 from tests.provider import OLDER, Process, Provider, is_stopped, provider
 from tests.webhook_stream import Stream
 
@@ -21,11 +21,8 @@ NEW_SERIES = {"method": "POST", "path": r"/(meetings|events)$"}
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Cluster]:
-    if not BINARIES:
-        pytest.skip("PostgreSQL is not installed; its tests are left out")
-    with cluster() as made:
-        yield made
+def server(postgresql_server: Cluster) -> Cluster:
+    return postgresql_server
 
 
 def eventually(true: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""The real workflow engine on a fresh SQLite file: over a fake platform, or over the stand-ins."""
+"""The real workflow engine on a fresh database: over a fake platform, or over the stand-ins."""
 
 from __future__ import annotations
 
@@ -104,6 +104,13 @@ def _certificate() -> bytes:
     return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
 
 
+def _workflows(database: Database, folder: Path) -> str:
+    if database.is_sqlite:
+        return f"sqlite:///{folder / 'workflows.sqlite'}"
+    url = database.engine.url.set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
 @contextmanager
 def desk(
     database: Database,
@@ -113,7 +120,7 @@ def desk(
     notification_url: str,
 ) -> Iterator[tuple[Scheduling, Subscriptions]]:
     DBOS.destroy(destroy_registry=False)
-    durable.configure(database_url=f"sqlite:///{folder / 'workflows.sqlite'}", executor_id="test")
+    durable.configure(database_url=_workflows(database, folder), executor_id="test")
     subscriptions = Subscriptions(
         database=database,
         providers=providers,

@@ -18,21 +18,14 @@ from tests.course.store import test_erasure as erasure_cases
 from tests.course.store import test_rekeying as rekeying_cases
 from tests.course.store import test_retention as retention_cases
 from tests.course.store import test_standings as standings_cases
-from tests.postgresql import BINARIES, Cluster, cluster
+from tests.postgresql import Cluster
 from tests.web.full_cohort import save_full_cohort
 from tests.webhooks import test_inbox as inbox_cases
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Cluster]:
-    """A cluster for all cases, with an empty, migrated database."""
-    if not BINARIES:
-        pytest.skip("PostgreSQL is not installed; its tests are left out")
-    with cluster() as made:
-        migrated = Database(made.create("migrated"), Cipher([os.urandom(32)]))
-        migrated.migrate()
-        migrated.close()
-        yield made
+def server(postgresql_server: Cluster) -> Cluster:
+    return postgresql_server
 
 
 @pytest.fixture

@@ -13,15 +13,12 @@ from sqlalchemy import text
 from course.store.cipher import Cipher
 from course.store.database import STORAGE_TROUBLE, Database
 from course.store.processes import NameTaken, Processes, Seat, take_seat
-from tests.postgresql import BINARIES, Cluster, cluster
+from tests.postgresql import Cluster
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Cluster]:
-    if not BINARIES:
-        pytest.skip("PostgreSQL is not installed; its tests are left out")
-    with cluster() as made:
-        yield made
+def server(postgresql_server: Cluster) -> Cluster:
+    return postgresql_server
 
 
 @pytest.fixture
