@@ -37,6 +37,7 @@ sbom: setup-dev ## What the service is made of, as CycloneDX (sbom.json), and it
 
 bench: setup-dev ## Measure webhooks against peers and beside open boards, openings against the limits, reports among many cohorts, as ratios (30 minutes)
 	@$(PY) -m bench.webhooks
+	@$(PY) -m bench.processes
 	@$(PY) -m bench.opening --cohorts 1,100,1000
 	@$(PY) -m bench.boards
 	@$(PY) -m bench.standing

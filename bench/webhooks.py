@@ -110,7 +110,7 @@ def running(name: str, more: Mapping[str, str] | None = None) -> Iterator[Side]:
             )
         try:
             side = Side(name=name, port=port, file=file, process=process)
-            _await(port)
+            await_ready(port)
             side.crowd("--count", 300, "--seed", 99)
             yield side
         finally:
@@ -119,7 +119,8 @@ def running(name: str, more: Mapping[str, str] | None = None) -> Iterator[Side]:
             process.wait()
 
 
-def _await(port: int) -> None:
+def await_ready(port: int) -> None:
+    """Wait until the side on that port answers."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
         try:

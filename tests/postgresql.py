@@ -59,8 +59,8 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Run it in a folder of its own.
+def cluster(*, fsync: bool = False) -> Iterator[Cluster]:
+    """Run it in a folder of its own; `fsync`: as safe from a power cut as in earnest, and as slow.
 
     Not in pytest's folder: pytest closes that to other users, also while another run is using it.
     """
@@ -72,7 +72,8 @@ def cluster() -> Iterator[Cluster]:
     for attempt in range(3):  # somebody else may take a free port first
         port = free_port()
         options = (
-            f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off "
+            f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 "
+            f"-c fsync={'on' if fsync else 'off'} "
             "-c max_connections=300"
         )
         try:
