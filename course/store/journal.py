@@ -37,6 +37,7 @@ class Journal:
         mark = "?" if dialect.name == "sqlite" else "%s"
         self._marks = f"({', '.join([mark] * len(table.c))})"
         self.most = MOST_VALUES // len(table.c)
+        self._key = next(n for n, column in enumerate(table.c) if column.primary_key)
 
     def encode(self, values: Sequence[Any]) -> Row:
         """One row as the driver takes it; `values` stand in the order of the table's columns."""
@@ -50,9 +51,11 @@ class Journal:
         """Insert the rows whose keys are not there yet; how many were new.
 
         One statement for all: between two of them SQLite's driver lets go of the interpreter and
-        stands in line for it again, behind every request that is being read.
+        stands in line for it again, behind every request that is being read. In the order of their
+        keys: two processes that write the same rows wait for each other in one direction only.
         """
         new = 0
+        rows = sorted(rows, key=lambda row: str(row[self._key]))
         for start in range(0, len(rows), self.most):
             some = rows[start : start + self.most]
             # Names come from our own metadata, values are parameters.

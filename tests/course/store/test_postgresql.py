@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.course.store import test_standings as standings_cases
 from tests.postgresql import Cluster
 from tests.web.full_cohort import save_full_cohort
 from tests.webhooks import test_inbox as inbox_cases
+from webhooks.inbox import Inbox
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +117,20 @@ def test_the_bytes_of_an_erased_carer_leave_the_tables_files(
     assert postgresql.compact()
     left = files()
     assert not any(value.encode() in left for value in raw)
+
+
+@pytest.mark.slow
+@pytest.mark.together
+def test_two_processes_that_are_told_the_same_in_another_order_both_take_it(
+    postgresql: Database,
+) -> None:
+    inboxes = [Inbox(postgresql), Inbox(postgresql)]
+    with ThreadPoolExecutor(2) as pool:
+        for begins in range(0, 6_000, 300):
+            told = [inbox_cases.make_delivery(begins + number) for number in range(300)]
+            both = zip(inboxes, (told, told[::-1]), strict=True)
+            for taken in [pool.submit(inbox.accept, order) for inbox, order in both]:
+                taken.result()
+    assert inbox_cases.count(postgresql, "notification") == 6_000
+    for inbox in inboxes:
+        inbox.close()
