@@ -64,7 +64,7 @@ def databases(only: str | None) -> Iterator[list[Database]]:
     with TemporaryDirectory() as folder, cluster() if BINARIES else _nothing() as server:
         urls = {"sqlite": f"sqlite:///{folder}/bench.sqlite"}
         if server:
-            urls["postgresql"] = f"{server}/postgres"
+            urls["postgresql"] = f"{server.url}/postgres"
         made = [
             open_sealed(url=url, keys=(), key_file=Path(folder) / "key")
             for name, url in urls.items()
@@ -78,8 +78,8 @@ def databases(only: str | None) -> Iterator[list[Database]]:
 
 
 @contextmanager
-def _nothing() -> Iterator[str]:
-    yield ""
+def _nothing() -> Iterator[None]:
+    yield None
 
 
 def original(number: int) -> Cohort:

@@ -50,17 +50,7 @@ def commands() -> dict[str, list[str]]:
     return found
 
 
-# Roles of processes are not here yet: when they come this mark fails, and is to be taken out.
-ROLES = pytest.mark.xfail(strict=True, reason="circle serve --web and circle worker are to come")
-
-
-@pytest.mark.parametrize(
-    "where",
-    [
-        pytest.param(where, marks=[] if where == "Dockerfile" else [ROLES])
-        for where in sorted(commands())
-    ],
-)
+@pytest.mark.parametrize("where", sorted(commands()))
 def test_the_command_and_its_options_exist(where: str) -> None:
     name, *words = commands()[where]
     command = main.commands.get(name)

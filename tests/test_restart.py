@@ -96,8 +96,8 @@ class Two:
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[Two]:
-    with cluster() as url:
-        made = Two(tmp_path, f"{url}/postgres")
+    with cluster() as server:
+        made = Two(tmp_path, f"{server.url}/postgres")
         try:
             yield made
         finally:

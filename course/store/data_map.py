@@ -316,6 +316,7 @@ _MAP = {
             kept_alive_at: last sign of life
             ended_at: when it ended
             problem: what is wrong
+            changed_in: while it lasts, in which roster each participant last changed
         """),
     ),
     "mailbox_watch": _Of(
