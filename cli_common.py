@@ -68,10 +68,10 @@ def _in_words(error: Exception) -> str | None:
     return None
 
 
-def read_settings() -> Settings:
-    """The settings; what is wrong with them is one clear line."""
+def read_settings(**overrides: str) -> Settings:
+    """The settings; what is wrong with them is one clear line. Options of a command go first."""
     try:
-        return Settings.load()
+        return Settings.load(**overrides)
     except SettingsError as e:
         raise click.ClickException(f"The settings are not complete. {e}") from e
 

@@ -68,9 +68,7 @@ def worker(executor_id: str | None, adopt: str | None) -> None:
 
     It needs PostgreSQL, and `circle serve --web` beside it. See docs/processes.md.
     """
-    settings = read_settings()
-    if executor_id is not None:
-        settings = settings.model_copy(update={"executor_id": executor_id})
+    settings = read_settings(executor_id=executor_id) if executor_id else read_settings()
     _need_postgresql(settings)
     gc.disable()
     from app import Role

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from course.model import Platform, Source
-from course.store import cohorts, evidence, registers
+from course.store import cohorts, evidence, pace, registers
 from course.store.database import Database
 from integration.provider import MeetingProvider, ProviderError
 
@@ -37,7 +37,6 @@ class LiveMedia:
         self._database = database
         self._providers = providers
         self._clock = clock
-        self._polled: dict[tuple[str, int], datetime] = {}
 
     def poll(self) -> int:
         """How many new facts were found."""
@@ -50,18 +49,27 @@ class LiveMedia:
                     connection, platform, begins=now, ends=now - AFTER_END
                 )
             ]
-        self._polled = {
-            place[1:]: self._polled[place[1:]] for place in live if place[1:] in self._polled
-        }
         for platform, cohort_id, week in live:
-            if now - self._polled.get((cohort_id, week), now - EVERY) < EVERY:
+            if not self._is_due(cohort_id, now):
                 continue
-            self._polled[(cohort_id, week)] = now
             try:
                 found += self._ask(platform, cohort_id, week, now)
             except ProviderError as e:
                 log.warning("media_not_polled", cohort=cohort_id, week=week, reason=str(e))
         return found
+
+    def _is_due(self, cohort_id: str, now: datetime) -> bool:
+        """Whether nobody has asked lately, in whichever process; it counts as asked then."""
+        with self._database.write() as connection:
+            place = pace.take_place(
+                connection,
+                f"media {cohort_id}",
+                places=1,
+                holder="media",
+                until=(now + EVERY).timestamp(),
+                now=now.timestamp(),
+            )
+        return place is not None
 
     def _ask(self, platform: Platform, cohort_id: str, week: int, now: datetime) -> int:
         with self._database.read() as connection:
