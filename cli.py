@@ -18,7 +18,6 @@ from cli_common import (
     json_option,
     json_text,
     now,
-    open_database,
     paint,
     read_settings,
     width,
