@@ -91,7 +91,7 @@ def test_after_a_restore_the_same_calls_find_what_stands_and_make_nothing_twice(
 
 @needs_postgresql
 def test_the_same_with_postgresql(tmp_path: Path) -> None:
-    with cluster() as url, running(tmp_path, f"{url}/postgres") as service:
+    with cluster() as server, running(tmp_path, f"{server.url}/postgres") as service:
         drill(service, tmp_path / "circle.backup")
 
 

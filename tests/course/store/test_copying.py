@@ -38,8 +38,8 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
     if not BINARIES:
         yield found
         return
-    with cluster() as url:
-        yield found | {"postgresql": f"{url}/postgres"}
+    with cluster() as server:
+        yield found | {"postgresql": f"{server.url}/postgres"}
 
 
 @pytest.fixture
