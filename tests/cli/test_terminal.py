@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,8 +43,9 @@ class Terminal:
 
     def until(self, wanted: str) -> str:
         """All that was shown up to the first sight of that; or everything, at the end."""
+        by = time.monotonic() + PATIENCE
         while wanted not in self.seen:
-            ready, _, _ = select.select([self.ours], [], [], PATIENCE)
+            ready, _, _ = select.select([self.ours], [], [], max(0.0, by - time.monotonic()))
             assert ready, self.seen
             try:
                 found = os.read(self.ours, 65536)
@@ -56,6 +58,11 @@ class Terminal:
 
     def forget(self) -> None:
         self.seen = ""
+
+
+def _as_from_a_terminal() -> None:
+    """Who started the tests may have told them to ignore Ctrl-C; a terminal tells nobody that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
@@ -72,6 +79,7 @@ def terminal(
         stdin=theirs,
         stdout=theirs if stdout_too else subprocess.PIPE,
         stderr=theirs,
+        preexec_fn=_as_from_a_terminal,  # noqa: PLW1509  no thread of ours is running
     )
     os.close(theirs)
     try:
