@@ -57,7 +57,7 @@ from web.api import create_api
 from web.headers import HSTS, install_headers
 from web.health import Metrics, create_health
 from web.health_figures import WorkInHand
-from web.join import create_join_page
+from web.join import ALIVE_AFTER, create_join_page
 from web.notice import Practice
 from web.page import Pages
 from web.pages import create_pages
@@ -365,6 +365,10 @@ def create_app(
                 contact=settings.privacy_contact,
                 basis=settings.privacy_basis,
                 notification_days=settings.keep_notification_days,
+                interval_days=settings.keep_media_days,
+                record_days=settings.keep_records_days,
+                # A page ends by itself; a shorter period takes its link away sooner.
+                link_days=min(settings.keep_join_days, ALIVE_AFTER.days),
             ),
         )
     )

@@ -14,7 +14,6 @@ from flask import render_template
 
 from course.model import Platform
 
-INTERVAL_DAYS, VERDICT_YEARS, LINK_DAYS = 90, 7, 14
 PROVIDERS = {
     Platform.ZOOM: ("Zoom", "Zoom Communications"),
     Platform.TEAMS: ("Microsoft Teams", "Microsoft"),
@@ -29,12 +28,17 @@ BASIS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Practice:
-    """Who is responsible, whom to ask, and on which lawful basis; empty: a careful wording."""
+    """Who is responsible, whom to ask, on which lawful basis (empty: a careful wording), and how
+    many days each kind is kept.
+    """
 
     name: str = ""
     contact: str = ""
     basis: str = ""
     notification_days: int = 30
+    interval_days: int = 90
+    record_days: int = 2557
+    link_days: int = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +58,9 @@ class Notice:
             "contact": self.practice.contact,
             "basis": self.practice.basis or BASIS,
             "notification_days": self.practice.notification_days,
-            "interval_days": INTERVAL_DAYS,
-            "verdict_years": VERDICT_YEARS,
-            "link_days": LINK_DAYS,
+            "interval_days": self.practice.interval_days,
+            "records": _long(self.practice.record_days),
+            "link_days": self.practice.link_days,
             "platform": name,
             "company": company,
             "bot": self.has_bot,
@@ -66,3 +70,9 @@ class Notice:
         """Another one whenever a word is another."""
         text = render_template("join_privacy_text.html", **self.values())
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _long(days: int) -> str:
+    """A long time as people say it."""
+    years = round(days / 365.25)
+    return f"{years} years" if abs(days - years * 365.25) < 2 <= years else f"{days} days"

@@ -17,7 +17,10 @@ def app(tmp_path: Path) -> Iterator[WholeApp]:
         practice_name="Ash Practice",
         privacy_contact="privacy@practice.example",
         privacy_basis="You have agreed to it.",
-        keep_notification_days=14,
+        keep_notification_days=13,
+        keep_media_days=60,
+        keep_records_days=400,
+        keep_join_days=9,
     )
     yield made
     made.service.database.close()
@@ -29,7 +32,10 @@ def test_the_notice_names_the_practice_whom_to_ask_the_basis_and_how_long(app: W
         "So Ash Practice has to know",
         'href="mailto:privacy@practice.example"',
         "You have agreed to it.",
-        "14 days.</li>",
+        "13 days.</li>",
+        "60 days after the last session",
+        "and corrections: 400 days",
+        "until 9 days after the course",
     ):
         assert words in page, words
     assert "Article 6" not in page
