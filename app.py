@@ -145,6 +145,7 @@ class Service:
     receivers: Receivers
     gateway: Gateway
     database: Database
+    providers: Mapping[Platform, MeetingProvider]
     inbox: Inbox
     scheduling: Scheduling
     erasures: Erasures
@@ -482,6 +483,7 @@ def create_app(
             front_door(settings.public_url, settings.allowed_hosts, settings.trusted_proxies),
         ),
         database=database,
+        providers=providers,
         inbox=inbox,
         scheduling=scheduling,
         erasures=erasures,

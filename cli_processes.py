@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STAND_INS_TOKEN_LIFE = timedelta(hours=12)
 FINISH_WITHIN = 5  # seconds for workflows under way when a worker is asked to stop
+PERMISSIONS_WITHIN = 5.0  # seconds for a platform to say what we were granted
 STOP_WITHIN = 8.0  # seconds until it goes in any case
 ONE_PROCESS = (
     "SQLite is for one process that does everything: run `circle serve` without --web, or set "
@@ -79,6 +80,7 @@ def worker(executor_id: str | None, adopt: str | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     service, seat = _build(settings, Role.WORKER)
+    _refuse_excess(service, settings)
     try:
         adopted = service.start(adopt=adopt)
     except StillAlive as e:
@@ -141,6 +143,7 @@ def _serve(
     gc.enable()
     role = Role.WEB if web_only else Role.BOTH
     service, _ = _build(settings, role, notice=notice, notice_link=notice_link)
+    _refuse_excess(service, settings)
     service.start()
     link = first_link(service.database, settings.public_url, always=bool(notice))
     if link:
@@ -150,6 +153,24 @@ def _serve(
         serve_http(service.gateway, host=host, port=port)
     finally:
         service.stop()
+
+
+def _refuse_excess(service: Service, settings: Settings) -> None:
+    """Do not start with permissions to hear or read what people say; tell of others unused."""
+    from integration.permissions import look
+
+    service.database.migrate()  # whether Zoom has done with us is stored there
+    found, silent = look(service.providers, within=PERMISSIONS_WITHIN)
+    for one in found:
+        if one.content or settings.refuse_permissions == "unused":
+            raise click.ClickException(f"{one.says()} Then start again.")
+        click.echo(f"Note: {one.says()}", err=True)
+    for platform in silent:
+        click.echo(
+            f"Note: {platform.capitalize()} did not say what it grants us; circle doctor asks "
+            "again.",
+            err=True,
+        )
 
 
 def _build(

@@ -25,6 +25,7 @@ from course.store.rekeying import keys_in_use
 from course.store.tombstones import read_tombstones
 from doctor_machine import CERTIFICATE_LEFT, Finding, machine
 from integration.mailing import SmtpPost
+from integration.permissions import excess
 from integration.provider import CALL_RECORDS, MeetingProvider, ProviderError
 from settings import Settings, SettingsError
 from web.health_figures import REGISTER_LATE
@@ -158,6 +159,11 @@ def _platforms(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Fi
             yield Finding(name, False, str(e))
             continue
         yield Finding(name, True, "our credentials are accepted")
+        granted = provider.granted()
+        if granted is not None:
+            too_much = excess(provider.platform, granted)
+            says = too_much.says() if too_much else "nothing is granted that Circle does not use"
+            yield Finding(f"permissions on {name}", not too_much, says)
         if told_at is not None:
             apart = abs(clock() - told_at)
             yield Finding(

@@ -187,6 +187,8 @@ class Settings(BaseSettings):
     teams_call_bot: bool = False
     teams_calls_metadata_url: str = "https://api.aps.skype.com/v1/.well-known/OpenIdConfiguration"
 
+    refuse_permissions: str = Field(default="content", pattern="^(content|unused)$")
+
     executor_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
     adopt_after_seconds: float = Field(default=30.0, ge=0)
 

@@ -187,6 +187,12 @@ class MeetingProvider(Protocol):
         The time by the platform's own clock, where it tells.
         """
 
+    def granted(self) -> frozenset[str] | None:
+        """The names of the permissions that our token bears; None where it does not show them.
+
+        Fetches a token and nothing else.
+        """
+
     def find_series(self, plan: SeriesPlan) -> Series | None:
         """The series made earlier for `plan.marker`, or None. Read-only."""
 

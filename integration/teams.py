@@ -32,6 +32,7 @@ from integration.provider import (
     WatchRequest,
 )
 from integration.teams_client import GraphCalls
+from integration.teams_login import roles_of
 from integration.teams_meetings import Meetings
 from integration.teams_values import (
     CALENDAR,
@@ -91,6 +92,10 @@ class TeamsProvider:
         """Fetch a token."""
         self._graph.token()
         return self._graph.login.told_at
+
+    def granted(self) -> frozenset[str] | None:
+        """The application permissions in the token."""
+        return roles_of(self._graph.token())
 
     def create_series(self, plan: SeriesPlan) -> Series:
         """POST /users/{id}/events; attendees see only themselves and get one invitation."""

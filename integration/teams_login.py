@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import jwt
 import msal
 import requests
 
@@ -89,6 +90,22 @@ def _credential(secret: str | None, certificate: Path | None) -> str | dict[str,
         return {"private_key_pfx_path": str(certificate), "public_certificate": True}
     pem = certificate.read_text(encoding="ascii")
     return {"private_key": pem, "public_certificate": pem}
+
+
+def roles_of(token: str) -> frozenset[str] | None:
+    """The application permissions that an access token of ours bears.
+
+    It is meant for Graph's eyes, so nothing but a warning may rest on it, and a form that is not
+    understood is no fault: None. https://learn.microsoft.com/entra/identity-platform/access-tokens
+    """
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except jwt.PyJWTError:
+        return None
+    roles = claims.get("roles", [])
+    if not isinstance(roles, list):
+        return None
+    return frozenset(role for role in roles if isinstance(role, str))
 
 
 def error_codes(found: Mapping[str, Any]) -> str:

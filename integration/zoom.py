@@ -87,6 +87,11 @@ class ZoomProvider:
         self._calls.tokens.current()
         return self._calls.tokens.told_at
 
+    def granted(self) -> frozenset[str] | None:
+        """The scopes that came with the token."""
+        self._calls.tokens.current()
+        return self._calls.tokens.scopes
+
     def create_series(self, plan: SeriesPlan) -> Series:
         """POST /users/{userId}/meetings; one weekly meeting over all slots and gaps."""
         zone = ZoneInfo(plan.timezone)

@@ -51,6 +51,7 @@ class Tokens:
         self._transport = transport
         self._allowed = allowed
         self.told_at: datetime | None = None  # by Zoom's clock, when it last gave a token
+        self.scopes: frozenset[str] | None = None  # of the last token, where Zoom told
         self._oauth_url = oauth_url
         self._account_id = account_id
         basic = b64encode(f"{client_id}:{client_secret}".encode()).decode()
@@ -85,6 +86,8 @@ class Tokens:
             )
         if not answer.ok or not isinstance(token, str) or not token:
             raise ProviderError("Zoom gives no access token at the moment.", permanent=False)
+        scope = answer.body.get("scope")
+        self.scopes = frozenset(scope.split()) if isinstance(scope, str) else None
         seconds = float(life) if isinstance(life, int | float) else 3600.0
         self._until = self._monotonic() + max(0.0, seconds - EARLY)
         return token

@@ -70,6 +70,24 @@ class LoginStandIn:
         }
         return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": self.kid})
 
+    def application_token(self) -> str:
+        """What the application shows Graph: good until its end, and only while we know it."""
+        tenant, now = self.config.teams_tenant_id, self.clock()
+        claims = {
+            "aud": "https://graph.microsoft.com",
+            "iss": f"https://sts.windows.net/{tenant}/",
+            "iat": int(now.timestamp()),
+            "exp": int((now + TOKEN_LIFE).timestamp()),
+            "appid": self.config.teams_client_id,
+            "roles": list(self.config.teams_roles),
+            "tid": tenant,
+            "uti": secrets.token_urlsafe(16),
+            "ver": "1.0",
+        }
+        made = jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": self.kid})
+        self.tokens[made] = now + TOKEN_LIFE
+        return made
+
     def public_keys(self) -> dict[str, Any]:
         """The key set that the metadata names."""
         numbers = self.key.public_key().public_numbers()
@@ -134,9 +152,8 @@ def create_login(login: LoginStandIn) -> Blueprint:
             if not isinstance(found, str):
                 return _refused(login, 400, "invalid_grant", *found)
             proof["id_token"] = found
-        made = secrets.token_urlsafe(32)
-        if of_application:  # a person's token is good for nothing that we ask of Graph
-            login.tokens[made] = login.clock() + TOKEN_LIFE
+        # A person's token is good for nothing that we ask of Graph.
+        made = login.application_token() if of_application else secrets.token_urlsafe(32)
         seconds = int(TOKEN_LIFE.total_seconds())
         return jsonify(
             token_type="Bearer",  # a type, not a secret

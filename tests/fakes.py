@@ -57,6 +57,7 @@ class FakeProvider:
         self.call_records: dict[str, CallRecord] = {}
         self.delivery_log: list[str] = []
         self.media: list[ParticipantEvent] = []
+        self.permissions: frozenset[str] | None = None
         self.joined: dict[str, tuple[str, str]] = {}
         self.encrypted_to: dict[str, str] = {}  # renewed with another certificate
         self.subscriptions: dict[str, WatchRequest] = {}
@@ -95,6 +96,10 @@ class FakeProvider:
     def check_access(self) -> datetime | None:
         self._called("check_access")
         return None
+
+    def granted(self) -> frozenset[str] | None:
+        self._called("granted")
+        return self.permissions
 
     def find_series(self, plan: SeriesPlan) -> Series | None:
         self._called("find_series")

@@ -182,8 +182,7 @@ def kill_everywhere(service: Service, platform: str, *, when: Sequence[str], ste
     assert cohort is not None
     assert cohort["state"] == "ready", cohort
     service.is_exact(platform)
-    # Without a token of its own a killed service makes one more call than this one.
-    calls = len(service.calls(platform)) + (platform == "zoom")
+    calls = len(service.calls(platform))
     assert calls >= 4
     pid = service.process.pid if service.process else 0
     for do in when:

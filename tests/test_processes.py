@@ -106,9 +106,15 @@ def test_only_when_told_to_where_nobody_adopts_by_themselves(
 
 
 def standing_still(office: Provider, name: str, pool: ThreadPoolExecutor) -> Process:
-    """A worker that is stopped with its token in hand, about to make the series."""
+    """A worker that is stopped when it has found no series, about to make one."""
     worker = office.worker("--id", "first")
-    office.trouble(platform="zoom", do="stop_after", path="/oauth/token", pid=worker.pid)
+    office.trouble(
+        platform="zoom",
+        do="stop_after",
+        method="GET",
+        path=r"/users/[^/]+/meetings$",
+        pid=worker.pid,
+    )
     pool.submit(office.open, name)
     eventually(lambda: is_stopped(worker.pid))
     return worker
