@@ -89,6 +89,7 @@ def _board(
     database: Database, cohort: Cohort, week: int | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The board as the API gives it, and the carers' names."""
+    from course.restriction import shown_name
     from web.board import BoardView, board_json
 
     following = cohort.next_session(now()) or cohort.sessions[-1]
@@ -97,4 +98,5 @@ def _board(
         raise click.ClickException(f"This course has weeks 1 to {len(cohort.sessions)}.")
     boards = BoardView(database, now)
     told = board_json(cohort, boards.built(cohort, session, boards.mark(cohort.id)))
-    return told, {carer.id: carer.name for carer in cohort.carers}
+    # A board is looked at together: whoever is restricted is not named on it.
+    return told, {carer.id: shown_name(carer, to_admin=False) for carer in cohort.carers}

@@ -256,8 +256,9 @@ class Carer:
     e-mail address may share it; `former_invitation_refs` are links that are gone, by which older
     evidence still knows them. `enrolled_at` is when they were enrolled, `transferred_from` the
     same person's id in the cohort they came from; `phone` is for a call when they are missing.
-    `former_names` and `former_emails` are those that were put right since: older evidence knows
-    them by these. `restricted`: kept, but neither shown to anybody but an admin nor written to.
+    `former_names`, `former_emails` and `former_phones` are those that were put right since:
+    older evidence knows them by these. `restricted`: kept, but neither shown to anybody but an
+    admin nor written to.
     """
 
     id: str
@@ -273,6 +274,7 @@ class Carer:
     transferred_from: str | None = None
     former_names: tuple[str, ...] = ()
     former_emails: tuple[str, ...] = ()
+    former_phones: tuple[str, ...] = ()
     restricted: bool = False
 
 

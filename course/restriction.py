@@ -51,7 +51,15 @@ def _veiled_cohort(cohort: Cohort) -> Cohort:
     return replace(
         cohort,
         carers=tuple(
-            replace(c, name=RESTRICTED, email="", phone=None, former_names=(), former_emails=())
+            replace(
+                c,
+                name=RESTRICTED,
+                email="",
+                phone=None,
+                former_names=(),
+                former_emails=(),
+                former_phones=(),
+            )
             if c.restricted
             else c
             for c in cohort.carers

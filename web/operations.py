@@ -39,6 +39,7 @@ class Operation:
     summary: str
     roles: tuple[str, ...]
     body: type[BaseModel] | None
+    body_required: bool
     query: type[BaseModel] | None
     answers: dict[int, type[BaseModel] | str]
     headers: dict[str, str]
@@ -64,6 +65,7 @@ class Operations:
         roles: tuple[str, ...],
         answers: dict[int, type[BaseModel] | str],
         body: type[BaseModel] | None = None,
+        body_required: bool = True,
         query: type[BaseModel] | None = None,
         headers: dict[str, str] | None = None,
         more_faults: Salvage | None = None,
@@ -72,7 +74,8 @@ class Operations:
         """Declare an operation. The view gets `caller`, then `body` and `query` where declared,
         and the path's parameters. `answers` maps a code to its model, or to a media type.
         `more_faults` looks for faults that the body's model cannot know, also when the model has
-        found some: everything that is wrong is told at once. With `media_types` the body is a file
+        found some: everything that is wrong is told at once. The view gets None for a body that is
+        not required and not sent. With `media_types` the body is a file
         of one of them, and the view gets `content`.
         """
         self.listed.append(
@@ -82,6 +85,7 @@ class Operations:
                 summary=summary,
                 roles=roles,
                 body=body,
+                body_required=body_required,
                 query=query,
                 answers=answers,
                 headers=headers or {},
@@ -95,7 +99,8 @@ class Operations:
                 if caller.role not in roles:
                     raise Problem(403, "Not for your role", f"This is for: {', '.join(roles)}.")
                 if body is not None:
-                    values["body"] = read_body(body, more_faults)
+                    given = body_required or request.content_length
+                    values["body"] = _read_body(body, more_faults) if given else None
                 if media_types:
                     values["content"] = _read_file(media_types)
                 if query is not None:
@@ -202,7 +207,7 @@ def _documented(operation: Operation) -> dict[str, Any]:
     if operation.body is not None:
         ref = {"$ref": f"#/components/schemas/{operation.body.__name__}"}
         documented["requestBody"] = {
-            "required": True,
+            "required": operation.body_required,
             "content": {"application/json": {"schema": ref}},
         }
     if operation.media_types:
@@ -214,7 +219,7 @@ def _documented(operation: Operation) -> dict[str, Any]:
     return documented
 
 
-def read_body(model: type[BaseModel], more_faults: Salvage | None) -> BaseModel:
+def _read_body(model: type[BaseModel], more_faults: Salvage | None) -> BaseModel:
     """The request's body as the model, or one 422 that names every fault in it."""
     if request.mimetype != "application/json":
         raise Problem(415, "The body must be JSON", "Send Content-Type: application/json.")

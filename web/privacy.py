@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 
 from course.model import Carer, Cohort
 from course.store import access, cohorts
@@ -14,7 +14,7 @@ from course.store.erasures import Erasures, UnknownCarer
 from course.store.rectifying import rectify, restrict
 from course.store.subject_access import held_on
 from web.access import Caller
-from web.operations import Operations, read_body
+from web.operations import Operations
 from web.problems import Problem
 from web.report_view import ReportView
 from web.schemas import CarerChange, CarerChangedOut, CopyOut, ErasedOut, ErasureIn, Refusal
@@ -92,14 +92,13 @@ def add_privacy(
         "/carers/<carer_id>",
         summary="Erase a carer everywhere; only a tombstone without personal data is kept",
         roles=("admin",),
+        body=ErasureIn,
+        body_required=False,
         answers={200: ErasedOut},
     )
-    def erase(caller: Caller, carer_id: str) -> Response:
+    def erase(caller: Caller, carer_id: str, body: ErasureIn | None) -> Response:
         known(caller, carer_id)
-        reason = ASKED_FOR
-        if request.content_length:
-            told = read_body(ErasureIn, None)
-            reason = told.reason if isinstance(told, ErasureIn) else reason
+        reason = body.reason if body else ASKED_FOR
         try:
             done = erasures.erase(carer_id, reason=reason, actor=caller.actor)
         except UnknownCarer as e:  # somebody else was faster
@@ -118,7 +117,8 @@ def add_privacy(
     @api.add(
         "PATCH",
         "/carers/<carer_id>",
-        summary="Put a carer's name or address right, or restrict what is done with their data",
+        summary="Put a carer's name, address or telephone number right, or restrict the use of "
+        "their data",
         roles=("admin", "facilitator"),
         body=CarerChange,
         answers={200: CarerChangedOut},
@@ -128,7 +128,8 @@ def add_privacy(
         if body.restricted is not None and caller.role != "admin":
             raise Problem(403, "Not for your role", "Restricting is for: admin.")
         name, email = body.name or carer.name, body.email or carer.email
-        corrected = (name, email) != (carer.name, carer.email)
+        phone = body.phone if "phone" in body.model_fields_set else carer.phone
+        corrected = (name, email, phone) != (carer.name, carer.email, carer.phone)
         told: dict[str, Any] = {"changed": []}
         if corrected:
 
@@ -138,6 +139,7 @@ def add_privacy(
                     carer,
                     name=name,
                     email=email,
+                    phone=phone,
                     reason=body.reason,
                     made_by=caller.actor,
                     now=api.clock(),
@@ -149,7 +151,11 @@ def add_privacy(
                 action="carer.rectify",
                 subject=carer_id,
                 write=write,
-                detail={"name": name != carer.name, "email": email != carer.email},
+                detail={
+                    "name": name != carer.name,
+                    "email": email != carer.email,
+                    "phone": phone != carer.phone,
+                },
             )
         if body.restricted is not None and body.restricted != carer.restricted:
             with database.write() as connection:
@@ -167,8 +173,9 @@ def add_privacy(
             id=carer_id,
             name=now.name,
             email=now.email,
+            phone=now.phone,
             restricted=now.restricted,
-            platform=_NOT_ON_PLATFORM if corrected else None,
+            platform=_NOT_ON_PLATFORM if (name, email) != (carer.name, carer.email) else None,
             changed=told["changed"],
         )
 

@@ -503,10 +503,12 @@ class ErasedOut(BaseModel):
 
 
 class CarerChange(Strict):
-    """What to put right, or whether to restrict; always with the reason."""
+    """What to put right, or whether to restrict; always with the reason. `phone` null: there is
+    none."""
 
     name: Name | None = None
     email: Email | None = None
+    phone: Phone | None = None
     restricted: bool | None = None
     reason: Annotated[str, Field(max_length=500), AfterValidator(_plain)]
 
@@ -517,6 +519,7 @@ class CarerChangedOut(BaseModel):
     id: str
     name: str
     email: str
+    phone: str | None
     restricted: bool
     platform: str | None
     changed: list[dict[str, Any]]

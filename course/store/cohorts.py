@@ -441,24 +441,27 @@ def _former_invitations(connection: Connection, cohort_id: str) -> dict[str, lis
     return found
 
 
-def _former_names(connection: Connection, cohort_id: str) -> dict[str, tuple[tuple[str, str], ...]]:
-    """(name, address) as they were before each was put right, by carer."""
+_Was = tuple[str, str, str | None]
+
+
+def _former_names(connection: Connection, cohort_id: str) -> dict[str, tuple[_Was, ...]]:
+    """(name, address, number) as they were before each was put right, by carer."""
     table, carer = tables.former_name, tables.carer
-    found: dict[str, tuple[tuple[str, str], ...]] = {}
-    for carer_id, name, email in connection.execute(
-        select(table.c.carer_id, table.c.name, table.c.email)
+    found: dict[str, tuple[_Was, ...]] = {}
+    for carer_id, name, email, phone in connection.execute(
+        select(table.c.carer_id, table.c.name, table.c.email, table.c.phone)
         .join(carer, carer.c.id == table.c.carer_id)
         .where(carer.c.cohort_id == cohort_id)
         .order_by(table.c.id)
     ):
-        found[carer_id] = (*found.get(carer_id, ()), (name, email))
+        found[carer_id] = (*found.get(carer_id, ()), (name, email, phone))
     return found
 
 
 def _carer(
     row: RowMapping,
     former_invitation_refs: tuple[str, ...],
-    corrected: tuple[tuple[str, str], ...],
+    corrected: tuple[_Was, ...],
 ) -> Carer:
     return Carer(
         id=row["id"],
@@ -472,9 +475,10 @@ def _carer(
         invitation_ref=row["invitation_ref"],
         former_invitation_refs=former_invitation_refs,
         transferred_from=row["transferred_from"],
-        former_names=tuple(dict.fromkeys(name for name, _ in corrected if name != row["name"])),
-        former_emails=tuple(
-            dict.fromkeys(email for _, email in corrected if email != row["email"])
+        former_names=tuple(dict.fromkeys(was[0] for was in corrected if was[0] != row["name"])),
+        former_emails=tuple(dict.fromkeys(was[1] for was in corrected if was[1] != row["email"])),
+        former_phones=tuple(
+            dict.fromkeys(was[2] for was in corrected if was[2] and was[2] != row["phone"])
         ),
         restricted=row["restricted_at"] is not None,
     )

@@ -162,6 +162,7 @@ _MAP = {
             carer_id: whose
             name: the name before
             email: the address before
+            phone: the number before
             reason: why it was put right
             made_by: by whom
             made_at: when

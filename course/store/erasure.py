@@ -107,7 +107,8 @@ def find_traces(connection: Connection, cohort: Cohort, carer: Carer, *, now: da
     """Look for a carer in everything that is stored of their cohort."""
     evidence = read_evidence(connection, cohort)
     others = [c for c in cohort.carers if c.id != carer.id]
-    names = {carer.name, *carer.former_names, carer.phone or ""}  # a number shows who dialled in
+    # A number shows who dialled in.
+    names = {carer.name, *carer.former_names, carer.phone or "", *carer.former_phones}
     emails = {e.casefold() for e in (carer.email, *carer.former_emails)}
     namesakes = {plain_name(n) for c in others for n in (c.name, *c.former_names)}
     shared = any({c.email.casefold(), *c.former_emails} & emails for c in others)
@@ -259,7 +260,8 @@ def _hider(cohort: Cohort, traces: Traces) -> Rewrite:
     own = (traces.carer.name, *traces.carer.former_names)
     hide = hiding(own, shown=traces.names, kept=kept, any_case=True)
     emails = () if traces.shared_email else (traces.carer.email, *traces.carer.former_emails)
-    whole = [*emails, traces.carer.phone or "", traces.carer.id]
+    phones = (traces.carer.phone or "", *traces.carer.former_phones)
+    whole = [*emails, *phones, traces.carer.id]
     pattern = re.compile("|".join(re.escape(text) for text in whole if text), re.IGNORECASE)
     return lambda text: hide(pattern.sub(GONE, text))
 

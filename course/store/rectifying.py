@@ -1,4 +1,4 @@
-"""Putting a carer's name or address right, and restricting what is done with their data."""
+"""Putting a carer's name, address or number right, and restricting what is done with their data."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ def rectify(
     *,
     name: str,
     email: str,
+    phone: str | None,
     reason: str,
     made_by: str,
     now: datetime,
 ) -> None:
-    """The right name and address from now on; older evidence still knows them by the old ones."""
+    """What is right from now on; older evidence still knows them by what was."""
     connection.execute(
         insert(tables.former_name).values(
             carer_id=carer.id,
             name=carer.name,
             email=carer.email,
+            phone=carer.phone,
             reason=reason,
             made_by=made_by,
             made_at=now,
         )
     )
     connection.execute(
-        update(tables.carer).where(tables.carer.c.id == carer.id).values(name=name, email=email)
+        update(tables.carer)
+        .where(tables.carer.c.id == carer.id)
+        .values(name=name, email=email, phone=phone)
     )
 
 

@@ -122,6 +122,7 @@ former_name = Table(
     Column("carer_id", ForeignKey("carer.id"), nullable=False, index=True),
     Column("name", Sealed, nullable=False),
     Column("email", Sealed, nullable=False),
+    Column("phone", Sealed),
     Column("reason", Sealed, nullable=False),
     Column("made_by", Text, nullable=False),
     Column("made_at", UtcDateTime, nullable=False),

@@ -25,6 +25,7 @@ from course.model import (
 )
 from course.store import cohorts, evidence, series
 from course.store.database import Database
+from course.store.rectifying import restrict
 from tests.cli.conftest import circle
 from tests.factories import make_carer, make_cohort, make_sessions
 from web.terminal_text import columns
@@ -348,3 +349,15 @@ def test_a_name_in_json_keeps_its_letters_and_orders_no_terminal() -> None:
     assert "\\u001b[2J\\u202e" in told
     assert {row["name"] for row in json.loads(told)} == {EVIL, "Spring 2027"}
     assert '"name": "Zoë Ash"' in circle("cohort", "show", "aaaa2", "--json").stdout
+
+
+def test_a_restricted_carer_is_not_named_on_a_board_that_is_looked_at_together(
+    stored: Database,
+) -> None:
+    with stored.write() as connection:
+        restrict(connection, "carer-1", since=now())
+    done = circle("board", "Spring 2027")
+    assert done.exit_code == 0
+    assert "Dev Patel" in done.stdout
+    assert "Maya" not in done.stdout
+    assert "restricted" in done.stdout

@@ -16,7 +16,7 @@ from tests.web.conftest import Door
 MAYA = "/carers/carer-1"
 
 
-def attends(door: Door, name: str, week: int = 1) -> None:
+def attends(door: Door, name: str, week: int = 1, *, email: str = "maya@example.com") -> None:
     """Somebody of that name stays for a whole session, without a personal link."""
     session = make_cohort().sessions[week - 1]
     told = ParticipantEvent(
@@ -30,7 +30,7 @@ def attends(door: Door, name: str, week: int = 1) -> None:
         instance_ref=f"instance-{week}",
         instance_started_at=session.starts_at,
         connection_ref=f"{name} {week}",
-        participant=Participant(display_name=name, email="maya@example.com"),
+        participant=Participant(display_name=name, email=email),
     )
     entry = RegisterEntry(
         week=week, closed_at=session.ends_at + timedelta(minutes=30), record_complete=True
@@ -113,6 +113,27 @@ def test_a_corrected_name_counts_from_now_and_the_old_one_for_what_was(door: Doo
     door.call("DELETE", MAYA)
     with door.database.read() as connection:
         assert connection.execute(select(tables.former_name)).all() == []
+
+
+def test_a_telephone_number_is_put_right_or_taken_away_and_the_old_one_goes_with_the_carer(
+    door: Door,
+) -> None:
+    reason = {"reason": "typed wrongly"}
+    told = door.call("PATCH", MAYA, json={"phone": "07700 900123", **reason}).get_json()
+    assert (told["phone"], told["name"], told["platform"]) == ("07700 900123", "Maya Patel", None)
+    door.call("PATCH", MAYA, json={"phone": "07700 900456", **reason})
+    with door.database.read() as connection:
+        assert set(connection.execute(select(tables.former_name.c.phone)).scalars()) == {
+            None,
+            "07700 900123",
+        }
+    attends(door, "07700 900123", email="")  # dialled in from the number that we had
+    assert door.call("PATCH", MAYA, json={"phone": None, **reason}).get_json()["phone"] is None
+    assert "07700 900456" in door.call("GET", f"{MAYA}/export").get_data(as_text=True)
+    door.call("DELETE", MAYA)
+    with door.database.read() as connection:
+        (kept,) = connection.execute(select(tables.participant_event.c.participant)).scalars()
+    assert list(kept) == ["invitation_ref"]
 
 
 def test_a_restricted_carer_is_kept_and_shown_to_admins_only(door: Door) -> None:

@@ -274,6 +274,7 @@ class Practice:
             cohort.carers[who % 2],
             name=f"Robin {'ABCDEFGH'[week - 1]}shby",
             email="robin@example.com",
+            phone=None,
             reason="they said so",
             made_by="Ann",
             now=self.clock.now,
