@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +14,10 @@ from click.testing import CliRunner, Result
 from sqlalchemy import select
 
 from cli import main
+from cli_common import now
 from course.store import cohorts, tables
 from course.store.database import Database, open_sealed
+from course.store.erasures import Erasures
 from settings import Settings
 from tests.web.full_cohort import FULL, save_full_cohort
 
@@ -114,3 +120,22 @@ def test_without_a_file_a_copy_goes_to_standard_output() -> None:
     for arguments in (("full-1",), ("full-1", "--json")):
         done = privacy("export", *arguments)
         assert "Maya Patel" in json.dumps(json.loads(done.stdout))
+
+
+@pytest.mark.slow
+def test_an_erasure_that_is_killed_in_the_middle_is_carried_out_at_the_next_start(
+    stored: Database, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "cli", "privacy", "erase", "full-1", "--reason", "asked"]
+    code = Path(__file__).parent.parent
+    env = os.environ | {"PYTHONPATH": str(code)}
+    written = tmp_path / "erasures.jsonl"
+    with subprocess.Popen([*command, "--yes"], cwd=tmp_path, env=env, stdout=-1) as process:
+        while process.poll() is None and not (written.exists() and written.stat().st_size):
+            pass  # busy on purpose: the commit follows within a millisecond
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    Erasures(stored, data_dir=tmp_path, clock=now).reapply()
+    assert "Maya Patel" not in names(stored)
+    assert len(names(stored)) > 1
+    assert audited(stored).count("carer.erase") == 1

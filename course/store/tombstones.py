@@ -143,12 +143,16 @@ class ErasureFile:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{json.dumps(self._line(stone))}\n" for stone in stones).encode()
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        handle = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
+            size = os.fstat(handle).st_size
+            if size and os.pread(handle, 1, size - 1) != b"\n":
+                lines = b"\n" + lines  # what a power cut left half written stands by itself
             os.write(handle, lines)
             os.fsync(handle)
         finally:
             os.close(handle)
+        self._sync_folder()
 
     def replace(self, stones: Sequence[Tombstone]) -> None:
         """Write the file anew, sealed with the newest key; an interruption leaves the old one."""
@@ -157,6 +161,15 @@ class ErasureFile:
         ErasureFile(beside, self._cipher).append(stones)
         if beside.exists():
             beside.replace(self._path)
+            self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        """A new name is on the disk once its folder is."""
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def read(self) -> list[Tombstone]:
         """Everything in it; a line that a power cut left half written is passed over."""
