@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,6 +88,17 @@ def done_by(connection: Connection, actor: str, action: str) -> str:
     """How the trail's lines name that person doing that."""
     head = _head(connection)
     return doer(head["key"], actor, action) if head else ""
+
+
+def person(connection: Connection, name: str, *, keep: bool = False) -> str:
+    """By which to find what is kept of a person whose name is sealed, however it is spaced or
+    capitalised. `keep`: something is about to be kept, so the key is made if there is none yet.
+    """
+    head = _held_head(connection) if keep else _head(connection)
+    if head is None:
+        return ""
+    plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return digest(head["key"], ["person", plain])[:32]
 
 
 def check(connection: Connection) -> Checked:

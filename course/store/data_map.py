@@ -577,6 +577,19 @@ _MAP = {
             ended_at: when it ended
         """),
     ),
+    "second_factor": _Of(
+        "so that a link or token alone signs nobody in",
+        "until removed or reset; 2 years after the last use",
+        NOBODY,
+        _columns("""
+            person: keyed hash of the name, for looking up
+            name: whose
+            secret: from which their authenticator app makes the codes
+            last_step: the half minute whose code was used last
+            added_at: when it was set up
+            used_at: last use
+        """),
+    ),
     "audit": _Of(
         "to show who saw and changed what",
         "7 years (KEEP_AUDIT_DAYS)",

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, and_, delete, func, or_, select, union
 
 from course.attendance import Judge
 from course.frozen import frozen_json
-from course.store import access, audit_trail, tables
+from course.store import access, audit_trail, second_factor, tables
 from course.store.cohorts import read_cohort
 from course.store.database import Database
 from course.store.erasure import tables_of_carers
@@ -89,6 +89,7 @@ def _apply(connection: Connection, periods: Periods, now: datetime) -> dict[str,
         ),
         "join links": _join_links(connection, _over(connection, now - periods.join_links)),
         "sign-in sessions and links": _signins(connection, now - periods.signin),
+        "unused authenticator apps": second_factor.forget_unused(connection, now=now),
         "cohorts without names": sum(
             _forget_carers(connection, cohort_id)
             for cohort_id in _over(connection, now - periods.records)

@@ -526,6 +526,18 @@ staff_session = Table(
     Column("ended_at", UtcDateTime),
 )
 
+# `last_step`: the half minute whose code was accepted last; it and those before are used up.
+second_factor = Table(
+    "second_factor",
+    metadata,
+    Column("person", String(32), primary_key=True),
+    Column("name", Sealed, nullable=False),
+    Column("secret", Sealed, nullable=False),
+    Column("last_step", Integer, nullable=False),
+    Column("added_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,
