@@ -63,6 +63,7 @@ from web.page import Pages
 from web.pages import create_pages
 from web.problems import Problem, install_problems
 from web.quotas import Quotas
+from web.second_factor import SecondFactors
 from web.signin import create_signin
 from webhooks.calls_reader import CallsReader
 from webhooks.evidence import TeamsReader, ZoomReader
@@ -331,6 +332,14 @@ def create_app(
     quotas = Quotas(
         exports_per_hour=settings.exports_per_hour, cohorts_per_day=settings.cohorts_per_day
     )
+    signing_secret = _signing_secret(settings)
+    factors = SecondFactors(
+        database=database,
+        clock=clock,
+        secret=signing_secret,
+        required=settings.staff_second_factor == "required",
+        issuer=f"Circle, {settings.practice_name}" if settings.practice_name else "Circle",
+    )
     flask = Flask("circle", static_folder=None)
     flask.json.sort_keys = False  # type: ignore[attr-defined]  # in the order of the contract
     # Nobody is told which methods there are but with a refusal; no other site's page asks us.
@@ -379,8 +388,9 @@ def create_app(
             clock=clock,
             public_url=settings.public_url,
             notice=notice,
+            factors=factors,
             identity=_entra(settings),
-            secret=_signing_secret(settings),
+            secret=signing_secret,
         )
     )
     flask.register_blueprint(
@@ -394,6 +404,7 @@ def create_app(
                 public_url=settings.public_url,
                 configured=configured,
                 office=scheduling,
+                factors=factors,
                 sends_mail=sends_mail,
                 quotas=quotas,
             )

@@ -139,6 +139,7 @@ class Settings(BaseSettings):
     cohorts_per_day: int = Field(default=2000, ge=1)
     secret_key: SecretStr | None = None
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    staff_second_factor: str = Field(default="offered", pattern="^(offered|required)$")
     timezone: str = "Europe/London"
     log_level: str = "INFO"
     keep_notification_days: int = Field(default=30, ge=1)

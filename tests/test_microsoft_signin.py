@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from course.model import Facilitator
-from course.store import cohorts, tables
+from course.store import cohorts, second_factor, tables
 from course.store.database import Database
 from integration.teams_keys import SigningKeys
 from integration.teams_signin import EntraSignin
@@ -26,6 +26,7 @@ from tests.stand_ins import StandIns, stand_ins
 from web.access import csrf_token
 from web.headers import install_headers
 from web.problems import install_problems
+from web.second_factor import SecondFactors
 from web.signin import create_signin
 
 PUBLIC = "https://circle.example"
@@ -78,6 +79,12 @@ class Browser:
                 clock=self.clock,
                 public_url=PUBLIC,
                 notice="",
+                factors=SecondFactors(
+                    database=database,
+                    clock=self.clock,
+                    secret="signs",  # invented
+                    required=True,
+                ),
                 identity=EntraSignin(**asked),
                 secret="signs the flow",  # invented
             )
@@ -142,6 +149,16 @@ def test_an_administrator_signs_in_and_comes_back_to_where_they_were_going(
     answer = browser.sign_in(ADA, "/attention")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/attention")
     assert "__Host-circle=" in "".join(answer.headers.getlist("Set-Cookie"))
+    assert browser.sessions() == [("Ada Admin", "admin", "oid-ada")]
+
+
+def test_microsoft_has_asked_for_a_second_factor_and_here_nobody_asks_again(
+    browser: Browser,
+) -> None:
+    """Though one is required here, and a namesake who signs in by link has an app."""
+    with browser.database.write() as connection:
+        second_factor.add_factor(connection, ADA.name, "secret", step=1, now=NOW)
+    assert browser.sign_in(ADA).headers["Location"] == "/"
     assert browser.sessions() == [("Ada Admin", "admin", "oid-ada")]
 
 

@@ -19,6 +19,7 @@ from web.access import authenticate
 from web.opening import CohortOffice
 from web.problems import Problem
 from web.quotas import Quotas
+from web.second_factor import SecondFactors
 from web.signin import PAGE_POLICY, csrf_of_page
 
 View = Callable[..., AnyResponse]
@@ -35,6 +36,7 @@ class Pages:
     public_url: str
     configured: Callable[[], Mapping[Platform, list[str]]]
     office: CohortOffice
+    factors: SecondFactors
     sends_mail: bool = False
     quotas: Quotas = field(default_factory=Quotas)
     notice_link: tuple[str, str] | None = None

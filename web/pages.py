@@ -1,4 +1,4 @@
-"""The pages of staff: cohorts, the register, the live board, what needs a person.
+"""The pages of staff: cohorts, register, live board, what needs a person, one's own sign-in.
 
 They show what the API gives, and their forms call it: whatever a page does, the API does.
 """
@@ -19,6 +19,7 @@ from course.reports import explain
 from course.restriction import shown_name
 from course.store import access, cohorts, evidence, rehearsals
 from web.access import Caller
+from web.account import add_account
 from web.attention import carers_of, read_attention
 from web.board import BoardView, board_json
 from web.cohort_view import cohort_json, known_cohort, known_week, must_be_shown, note_view
@@ -50,6 +51,7 @@ def create_pages(pages: Pages) -> Blueprint:
         quotas=pages.quotas,
     )
     add_opening(routes, pages, opening)
+    add_account(routes, pages)
 
     @page("/", _ALL)
     def every_cohort(caller: Caller) -> AnyResponse:

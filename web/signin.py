@@ -1,8 +1,9 @@
 """Signing in and out in a browser: with Microsoft, by a one-time link, or by an access token.
 
 A link is made by `circle signin`, or printed at the first start; following it asks for one more
-click, because mail programs follow links by themselves. A session ends after an hour without use,
-after twelve hours, with its token, or when its owner signs out.
+click, because mail programs follow links by themselves. After a link or a token a code of the
+person's authenticator app may be asked for, see `second_step`. A session ends after an hour without
+use, after twelve hours, with its token, or when its owner signs out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from course.store import access, staff_sessions
 from course.store.database import Database
-from course.store.staff_sessions import Staff
+from web import first_factor
 from web.access import (
     PLAIN_COOKIE,
     SECURE_COOKIE,
@@ -29,7 +30,10 @@ from web.access import (
 )
 from web.browser_session import BrowserSessions, local_path
 from web.entra import Identity, add_entra
+from web.first_factor import FirstFactor
 from web.limits import RateLimit, client_address
+from web.second_factor import SecondFactors
+from web.second_step import SecondStep
 
 TRIES, WITHIN = 20, timedelta(minutes=1)
 
@@ -40,12 +44,12 @@ def create_signin(
     clock: Callable[[], datetime],
     public_url: str,
     notice: str,
+    factors: SecondFactors,
+    secret: str,
     identity: Identity | None = None,
-    secret: str = "",
 ) -> Blueprint:
-    """`/signin`, `/signin/{link}` and `/signout`; with an `identity` provider its own as well.
-
-    `secret` signs what a browser keeps while it is away at the provider.
+    """`/signin`, `/signin/{link}`, `/signin/code` and `/signout`; with an `identity` provider its
+    own as well. `secret` signs what a browser keeps until somebody is signed in.
     """
     templates = Path(__file__).parent / "templates"
     routes = Blueprint("signin", __name__, template_folder=str(templates))
@@ -72,6 +76,26 @@ def create_signin(
         microsoft = identity is not None
         return page("signin.html", code, after=after, fault=fault, microsoft=microsoft)
 
+    second = SecondStep(
+        factors=factors,
+        sessions=sessions,
+        failures=failures,
+        secret=secret,
+        page=page,
+        signin_page=signin_page,
+    )
+    second.add(routes)
+
+    def enter(first: FirstFactor, *, after: str) -> AnyResponse | None:
+        """In, or on to the second step; None when the link or token is not good."""
+        staff = first.find(database, now=clock())
+        if staff is not None and second.wanted(staff):
+            return second.begin(first, after=after)
+        staff = first.use(database, now=clock())
+        if staff is None:
+            return None
+        return sessions.begin(staff, after=after, token_id=first.token_id)
+
     if identity is not None:
         add_entra(
             routes,
@@ -93,22 +117,19 @@ def create_signin(
         must_not_be_anothers()
         failures.check(client_address())
         token, after = request.form.get("token", "").strip(), request.form.get("next", "/")
-        with database.read() as connection:
-            usable = token.isascii() and 0 < len(token) <= 200
-            found = access.find_token(connection, token, now=clock()) if usable else None
-        if found is None:
+        first = first_factor.by_token(database, token, now=clock())
+        let_in = enter(first, after=after) if first else None
+        if let_in is None:
             failed()
             fault = "This token is not valid: it may have expired, or been mistyped."
             return signin_page(after=local_path(after), fault=fault, code=401)
-        staff = Staff(name=found.name, role=found.role, cohort_ids=found.cohort_ids)
-        return sessions.begin(staff, token_id=found.id, after=after)
+        return let_in
 
     @routes.get("/signin/<link>")
     @open_door
     def follow(link: str) -> AnyResponse:
         failures.check(client_address())
-        with database.read() as connection:
-            staff = staff_sessions.find_link(connection, link[:100], now=clock())
+        staff = first_factor.by_link(link).find(database, now=clock())
         return page("signin_link.html", 200 if staff else 404, staff=staff)
 
     @routes.post("/signin/<link>")
@@ -116,12 +137,11 @@ def create_signin(
     def by_link(link: str) -> AnyResponse:
         must_not_be_anothers()
         failures.check(client_address())
-        with database.write() as connection:
-            staff = staff_sessions.use_link(connection, link[:100], now=clock())
-        if staff is None:
+        let_in = enter(first_factor.by_link(link), after="/")
+        if let_in is None:
             failed()
             return page("signin_link.html", 404, staff=None)
-        return sessions.begin(staff, after="/")
+        return let_in
 
     @routes.post("/signout")
     @open_door

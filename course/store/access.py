@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from course.store import audit_trail, tables
 from course.store.hashing import token_hash
@@ -56,6 +56,15 @@ def insert_token(
 
 def find_token(connection: Connection, token: str, *, now: datetime) -> AccessToken | None:
     """The live token, or None when unknown, expired or revoked."""
+    return _live(connection, tables.access_token.c.token_hash == token_hash(token), now)
+
+
+def find_token_of_id(connection: Connection, token_id: str, *, now: datetime) -> AccessToken | None:
+    """The same of a token that was shown before."""
+    return _live(connection, tables.access_token.c.id == token_id, now)
+
+
+def _live(connection: Connection, which: ColumnElement[bool], now: datetime) -> AccessToken | None:
     table = tables.access_token
     row = (
         connection.execute(
@@ -67,7 +76,7 @@ def find_token(connection: Connection, token: str, *, now: datetime) -> AccessTo
                 table.c.created_at,
                 table.c.expires_at,
                 table.c.revoked_at,
-            ).where(table.c.token_hash == token_hash(token))
+            ).where(which)
         )
         .mappings()
         .one_or_none()

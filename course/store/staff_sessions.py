@@ -49,12 +49,12 @@ def insert_link(
     )
 
 
-def find_link(connection: Connection, link: str, *, now: datetime) -> Staff | None:
-    """Whom the link signs in; None when it is unknown, used or too old."""
+def find_link(connection: Connection, link_hash: str, *, now: datetime) -> Staff | None:
+    """Whom the link of that hash signs in; None when it is unknown, used or too old."""
     table = tables.signin_link
     row = connection.execute(
         select(table).where(
-            table.c.link_hash == token_hash(link),
+            table.c.link_hash == link_hash,
             table.c.used_at.is_(None),
             table.c.expires_at > now,
         )
@@ -62,13 +62,13 @@ def find_link(connection: Connection, link: str, *, now: datetime) -> Staff | No
     return None if row is None else _staff(row)
 
 
-def use_link(connection: Connection, link: str, *, now: datetime) -> Staff | None:
+def use_link(connection: Connection, link_hash: str, *, now: datetime) -> Staff | None:
     """The same, and from now on it signs nobody in. Of two at once only one gets in."""
-    found = find_link(connection, link, now=now)
+    found = find_link(connection, link_hash, now=now)
     table = tables.signin_link
     used = connection.execute(
         update(table)
-        .where(table.c.link_hash == token_hash(link), table.c.used_at.is_(None))
+        .where(table.c.link_hash == link_hash, table.c.used_at.is_(None))
         .values(used_at=now)
     )
     return found if used.rowcount else None

@@ -47,6 +47,7 @@ from web.join import create_join_page
 from web.page import Pages
 from web.pages import create_pages
 from web.problems import install_problems
+from web.second_factor import SecondFactors
 from web.signin import create_signin
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
@@ -227,9 +228,19 @@ class Room:
                 notice="",
             )
         )
+        factors = SecondFactors(
+            database=self.database,
+            clock=self.clock,
+            secret="signs",  # invented
+        )
         app.register_blueprint(
             create_signin(
-                database=self.database, clock=self.clock, public_url=self.public_url, notice=""
+                database=self.database,
+                clock=self.clock,
+                public_url=self.public_url,
+                notice="",
+                factors=factors,
+                secret="signs",  # invented
             )
         )
         app.register_blueprint(
@@ -242,6 +253,7 @@ class Room:
                     public_url=self.public_url,
                     configured=lambda: {p: [] for p in Platform},
                     office=FakeOffice(self.database),
+                    factors=factors,
                 )
             )
         )

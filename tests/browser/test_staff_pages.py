@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
+from typing import Literal
 
+import pyotp
 import pytest
-from playwright.sync_api import Browser, BrowserContext, FilePayload, expect
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
 from course.model import CohortState, Platform
 from course.store import changes, cohorts, series
@@ -151,6 +154,44 @@ def test_a_token_signs_in_with_the_keyboard_and_leads_where_one_wanted_to_go(
     page.keyboard.type(site.token())
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Needs a person")
+
+
+def code_of(page: Page, at: datetime) -> str:
+    """What an app shows whose owner typed the key."""
+    page.get_by_text("It cannot be scanned?").click()
+    key = page.locator(".key").inner_text().replace(" ", "")
+    return pyotp.TOTP(key).at(at)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_sign_in_is_protected_with_an_app_by_hand_and_on_a_phone(
+    site: Site, context: BrowserContext, scheme: Literal["light", "dark"]
+) -> None:
+    page = site.sign_in(context)
+    page.emulate_media(color_scheme=scheme)
+    page.get_by_role("link", name="My sign-in").click()
+    page.get_by_role("link", name="Protect my sign-in").click()
+    for width in (360, 1200):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert too_wide(page) == 0
+        assert faults(page) == []
+    code = code_of(page, site.room.clock.now)
+    assert faults(page) == []
+    page.get_by_label("The six digits").fill(code)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("✓ Protected")).to_be_visible()
+    assert faults(page) == []
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.get_by_label("Access token").fill(site.token())
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Now your code")
+    assert faults(page) == []
+    page.keyboard.type("000000")  # the field has the focus
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("not right")
+    assert faults(page) == []
+    assert ["401" in error for error in site.errors] == [True]  # the browser notes the answer
+    site.errors.clear()
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -27,6 +27,7 @@ from web.join import create_join_page
 from web.page import Pages
 from web.pages import create_pages
 from web.problems import install_problems
+from web.second_factor import SecondFactors
 from web.signin import create_signin
 
 PUBLIC = "https://circle.example"
@@ -135,6 +136,7 @@ class Door:
     closed: list[tuple[str, int, str]]
     on_close: list[Exception]
     woken: list[bool]
+    factors: SecondFactors
 
     def token(self, role: str = "admin", *cohort_ids: str) -> dict[str, str]:
         """The header of a fresh token."""
@@ -198,8 +200,16 @@ def door(database: Database, tmp_path: Path) -> Door:
             notice="A notice",
         )
     )
+    factors = SecondFactors(database=database, clock=clock, secret="signs")  # invented
     app.register_blueprint(
-        create_signin(database=database, clock=clock, public_url=PUBLIC, notice="A notice")
+        create_signin(
+            database=database,
+            clock=clock,
+            public_url=PUBLIC,
+            notice="A notice",
+            factors=factors,
+            secret="signs",  # invented
+        )
     )
     app.register_blueprint(
         create_pages(
@@ -211,6 +221,7 @@ def door(database: Database, tmp_path: Path) -> Door:
                 public_url=PUBLIC,
                 configured=lambda: missing,
                 office=office,
+                factors=factors,
             )
         )
     )
@@ -220,4 +231,5 @@ def door(database: Database, tmp_path: Path) -> Door:
         series_store.save_invitation(
             connection, "carer-1", Platform.ZOOM, ref="r1", join_url="https://zoom.us/w/1?tk=x"
         )
-    return Door(app, app.test_client(), database, office, clock, missing, closed, on_close, woken)
+    client = app.test_client()
+    return Door(app, client, database, office, clock, missing, closed, on_close, woken, factors)

@@ -26,6 +26,8 @@ OPEN = {
     ("POST", "/signin"),
     ("GET", "/signin/<link>"),
     ("POST", "/signin/<link>"),
+    ("GET", "/signin/code"),
+    ("POST", "/signin/code"),
     ("GET", "/signin/microsoft"),
     ("GET", "/signin/microsoft/answer"),
     ("POST", "/signout"),
