@@ -28,8 +28,15 @@ ROLES = ("admin", "facilitator", "viewer")
     shell_complete=complete_cohort,
     help="Given to them; may be repeated.",
 )
+@click.option(
+    "--new-second-factor",
+    "resets",
+    is_flag=True,
+    help="Forget their authenticator app, when the phone is lost: the next sign-in asks for none, "
+    "or sets up a new one. Be sure who asks you for it.",
+)
 @json_option
-def signin(name: str, role: str, named: tuple[str, ...], *, as_json: bool) -> None:
+def signin(name: str, role: str, named: tuple[str, ...], *, resets: bool, as_json: bool) -> None:
     """Make a link that signs one person in, once, within an hour."""
     settings = read_settings()
     if role != "admin" and not named:
@@ -39,6 +46,11 @@ def signin(name: str, role: str, named: tuple[str, ...], *, as_json: bool) -> No
     database = open_database(settings)
     cohorts = tuple(cohort_id(database, one) for one in named)
     at = now()
+    if resets and not reset_second_factor(database, name, at=at):
+        raise click.ClickException(
+            f"Nobody called {name} has an authenticator app. Write the name as on their links; "
+            "circle signin without --new-second-factor makes a link alone."
+        )
     link = make_link(database, settings.public_url, name=name, role=role, cohorts=cohorts, at=at)
     if not as_json:
         click.echo(link)
@@ -76,6 +88,18 @@ def make_link(
             detail={"role": role, "cohorts": list(cohorts)},
         )
     return f"{public_url}/signin/{made}"
+
+
+def reset_second_factor(database: Database, name: str, *, at: datetime) -> bool:
+    """Forget somebody's authenticator app; False when there is none under that name."""
+    from course.store.access import add_audit
+    from course.store.second_factor import remove_factor
+
+    with database.write() as connection:
+        gone = remove_factor(connection, name)
+        if gone:
+            add_audit(connection, actor="operator", action="factor.reset", subject=name, now=at)
+    return gone
 
 
 def first_link(database: Database, public_url: str, *, always: bool) -> str | None:

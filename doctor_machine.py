@@ -39,6 +39,7 @@ def machine(settings: Settings, *, engine_database: str, now: datetime) -> Itera
     yield _disk(settings.data_dir)
     yield from _keys(settings)
     yield from _mixed_up(settings)
+    yield from _second_factor(settings)
     yield _copies(settings.data_dir / "backups", now)
     yield _rounds(engine_database, now)
 
@@ -143,6 +144,22 @@ def _mixed_up(settings: Settings) -> Iterator[Finding]:
             "ZOOM_WEBHOOK_SECRETS is the client secret: take the Secret Token of the app's "
             "Feature page",
         )
+
+
+def _second_factor(settings: Settings) -> Iterator[Finding]:
+    """Nothing of it is asked of whoever tries Circle on their own machine."""
+    if not settings.public_url.startswith("https://"):
+        return
+    required = settings.staff_second_factor == "required"
+    says = "whoever signs in by link or token is asked for a code of their authenticator app"
+    if not required and settings.teams:
+        says = "Microsoft asks for it; by link or token only those who set one up are asked"
+    elif not required:
+        says = (
+            "a link or token alone signs staff in unless they set one up: set "
+            "STAFF_SECOND_FACTOR=required, or connect Teams and let them sign in with Microsoft"
+        )
+    yield Finding("second factor", required or settings.teams is not None, says)
 
 
 def _copies(folder: Path, now: datetime) -> Finding:

@@ -72,6 +72,18 @@ def test_a_secret_that_can_be_guessed_is_told(tmp_path: Path) -> None:
     assert "signing key" not in findings(tmp_path, secret_key="x" * 40)
 
 
+def test_staff_without_a_second_factor_are_told_where_others_reach_the_service(
+    tmp_path: Path,
+) -> None:
+    assert "second factor" not in findings(tmp_path)
+    outside = "https://127.0.0.1:9"
+    found = findings(tmp_path, public_url=outside)["second factor"]
+    assert (found.well, "set STAFF_SECOND_FACTOR=required" in found.says) == (False, True)
+    assert findings(tmp_path, public_url=outside, staff_second_factor="required")[
+        "second factor"
+    ].well
+
+
 @pytest.mark.parametrize(("hours", "well"), [(25, True), (27, False)])
 def test_a_copy_of_last_night_is_enough_and_an_older_one_is_not(
     tmp_path: Path, hours: int, well: bool

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click import Command, Group
 from click.shell_completion import BashComplete, ZshComplete
+from sqlalchemy import select
 from sqlalchemy import text as sql
 
 from cli import main
@@ -23,11 +24,11 @@ from course.model import (
     Platform,
     Source,
 )
-from course.store import cohorts, evidence, series
+from course.store import cohorts, evidence, second_factor, series, tables
 from course.store.database import Database
 from course.store.rectifying import restrict
 from tests.cli.conftest import circle
-from tests.factories import make_carer, make_cohort, make_sessions
+from tests.factories import NOW, make_carer, make_cohort, make_sessions
 from web.terminal_text import columns
 
 EVIL = "Evil \x1b[2J\u202e Families"
@@ -241,6 +242,22 @@ def test_what_is_made_once_is_given_to_programs_with_its_end() -> None:
     }
     told = json.loads(circle("reconnect", "zoom", "--json").stdout)
     assert told == {"platform": "zoom", "asked_again": False}
+
+
+def test_a_lost_telephone_is_forgotten_by_the_operator_and_noted(stored: Database) -> None:
+    asked = ("signin", "--new-second-factor", "--name", "ann  lee", "--role", "admin")
+    refused = circle(*asked)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("Error: Nobody called ann lee has an authenticator app.")
+    with stored.write() as connection:
+        second_factor.add_factor(connection, "Ann Lee", "secret", step=1, now=NOW)
+    done = circle(*asked)
+    assert (done.exit_code, done.stdout.startswith("http://127.0.0.1:8000/signin/")) == (0, True)
+    with stored.read() as connection:
+        assert second_factor.find_factor(connection, "Ann Lee") is None
+        table = tables.audit
+        told = connection.execute(select(table.c.actor, table.c.action, table.c.subject)).all()
+    assert ("operator", "factor.reset", "ann  lee") in [tuple(row) for row in told]
 
 
 def test_the_upgrade_says_which_version_the_tables_are(stored: Database) -> None:
