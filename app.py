@@ -27,6 +27,7 @@ from course.store.erasures import Erasures
 from course.store.processes import Processes, Seat
 from course.store.pruning import prune
 from course.store.retention import Periods, retain_daily
+from course.store.unmatched import forget_unmatched
 from front_door import front_door
 from gateway import LARGEST_UPLOAD, Gateway
 from integration import durable
@@ -89,6 +90,7 @@ class Role(Enum):
 # Requests for people's pages and Graph's notifications wait for different things: one kind never
 # takes the threads of the other.
 PAGE_THREADS, HOOK_THREADS = 64, 16
+STRANGERS_AT_ONCE = 20  # sessions
 PLATFORM_HOSTS = (
     "zoom.us",
     "zoomgov.com",
@@ -406,6 +408,7 @@ def create_app(
                 office=scheduling,
                 factors=factors,
                 sends_mail=sends_mail,
+                unmatched_days=settings.keep_unmatched_days,
                 quotas=quotas,
             )
         )
@@ -451,6 +454,7 @@ def create_app(
         "check standings": standings.check,
         "read waiting": rereader.read_waiting,
         "forget notifications": lambda: _prune(database, settings, clock()),
+        "forget strangers": lambda: _forget_strangers(database, settings, clock()),
         "keep nothing too long": lambda: retain_daily(
             database, Periods(**settings.periods()), now=clock()
         ),
@@ -567,6 +571,13 @@ def _prune(database: Database, settings: Settings, now: datetime) -> int:
     """Forget what notifications said, once it is told as facts; a few thousand at a time."""
     with database.write() as connection:
         return prune(connection, before=now - timedelta(days=settings.keep_notification_days))
+
+
+def _forget_strangers(database: Database, settings: Settings, now: datetime) -> int:
+    """Of a few sessions at a time: on a Saturday all cohorts of a country are due at once."""
+    before = now - timedelta(days=settings.keep_unmatched_days)
+    with database.write() as connection:
+        return forget_unmatched(connection, before=before, now=now, limit=STRANGERS_AT_ONCE)
 
 
 def _mailing(

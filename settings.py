@@ -143,6 +143,7 @@ class Settings(BaseSettings):
     timezone: str = "Europe/London"
     log_level: str = "INFO"
     keep_notification_days: int = Field(default=30, ge=1)
+    keep_unmatched_days: int = Field(default=30, ge=1)
     practice_name: str = Field(default="", max_length=200)
     privacy_contact: str = Field(default="", max_length=200)
     privacy_basis: str = Field(default="", max_length=1000)
@@ -405,6 +406,7 @@ class Settings(BaseSettings):
         """How long what is kept: what `course.store.retention.Periods` needs."""
         return {
             "notifications": timedelta(days=self.keep_notification_days),
+            "unmatched": timedelta(days=self.keep_unmatched_days),
             "evidence": timedelta(days=self.keep_media_days),
             "join_links": timedelta(days=self.keep_join_days),
             "signin": timedelta(days=self.keep_signin_days),

@@ -123,10 +123,13 @@ class Judge:
         )
 
     def _thawed(self, session: Session, frozen: dict[str, Any]) -> SessionRegister:
-        """A register whose evidence is gone; people's words still come on top of it."""
-        found = thawed(session, frozen, list(self._roster.carers))
+        """A register whose evidence is gone, or that of strangers; people's words still come on top
+        of it.
+        """
+        found = thawed(session, frozen, self._cohort.carers)
+        mine, _, _ = self._sort(self._weeks[session.week])
         weeks = {
-            carer.id: self._finish(session, carer, found.weeks[carer.id], [])
+            carer.id: self._finish(session, carer, found.weeks[carer.id], mine.get(carer.id, []))
             for carer in self._cohort.carers
         }
         return replace(found, weeks=weeks)
@@ -162,6 +165,10 @@ class Judge:
         """Each carer's connections in one session, and those of nobody known."""
         mine, strangers, _ = self._sort(self._weeks[session.week])
         return {who: [(i, c) for i, c, _ in found] for who, found in mine.items()}, strangers
+
+    def strangers_apart(self) -> list[Connection]:
+        """Connections of nobody known that count for no session."""
+        return [c for _, c in self._sort(self.apart)[1]]
 
     def tested(self) -> dict[str, Tested]:
         """Who showed that their devices work, by carer: the last time counts."""

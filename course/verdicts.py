@@ -39,6 +39,7 @@ from course.model import (
 from course.presence import Held, Presence, find_presence, remarkable
 
 Found = list[tuple[Instance, Connection]]
+NOT_ENROLLED = "not enrolled yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ class Sheet:
         if self.session.state is SessionState.CANCELLED:
             return "this session was cancelled"
         if carer.enrolled_at >= self.session.ends_at:
-            return "not enrolled yet"
+            return NOT_ENROLLED
         if carer.withdrawn_at is not None and carer.withdrawn_at <= self.session.starts_at:
             return "withdrawn before this session"
         if not over:

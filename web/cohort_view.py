@@ -13,9 +13,9 @@ from flask import Response, jsonify, request
 from course.model import Cohort, CohortState, Session
 from course.programme import COURSE
 from course.restriction import shown_name
-from course.store import access, cohorts, mail
+from course.store import access, cohorts, mail, registers
 from course.store.cohorts import Enrolment
-from course.store.database import Database
+from course.store.database import Connection, Database
 from integration.scheduling import Refused
 from web.access import Caller
 from web.problems import Problem
@@ -61,6 +61,17 @@ def known_week(cohort: Cohort, week: int, carer_id: str | None) -> Session:
     if carer_id is not None and all(carer.id != carer_id for carer in cohort.carers):
         raise Problem(404, "No such carer", "GET the cohort to see its carers and their ids.")
     return session
+
+
+def must_rest_on_evidence(connection: Connection, cohort_id: str, week: int) -> None:
+    """Refuse what is said about the evidence of a session that is not judged by it any more."""
+    if registers.read_register(connection, cohort_id, week).frozen is not None:
+        raise Problem(
+            409,
+            "Too late for this",
+            "The verdicts of this session stand as they were, because its evidence is no longer "
+            "kept as a whole. Correct the verdict instead: a correction counts by itself.",
+        )
 
 
 def must_be_shown(cohort: Cohort, carer_id: str | None, caller: Caller) -> None:

@@ -27,7 +27,9 @@ View = Callable[..., AnyResponse]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
-    """What the pages are made from. `notice_link`: words and address of a link in the notice."""
+    """What the pages are made from. `notice_link`: words and address of a link in the notice;
+    `unmatched_days`: how long people whom nobody knew are kept after their session.
+    """
 
     database: Database
     clock: Callable[[], datetime]
@@ -38,6 +40,7 @@ class Pages:
     office: CohortOffice
     factors: SecondFactors
     sends_mail: bool = False
+    unmatched_days: int = 30
     quotas: Quotas = field(default_factory=Quotas)
     notice_link: tuple[str, str] | None = None
 

@@ -85,6 +85,7 @@ def create_pages(pages: Pages) -> Blueprint:
             steps=steps,
             summary=_summary(cohort, pages),
             sends_mail=pages.sends_mail,
+            unmatched_days=pages.unmatched_days,
             facilitators=[f.email for f in cohort.facilitators],
             rehearsal=rehearsal_json(cohort, rehearsal),
             rehearsal_is_on=rehearsal is not None and rehearsal.starts_at <= now,

@@ -14,7 +14,7 @@ from course.model import (
 from course.store import statements
 from course.store.database import Connection
 from web.access import Caller
-from web.cohort_view import known_cohort, known_week
+from web.cohort_view import known_cohort, known_week, must_rest_on_evidence
 from web.operations import Operations
 from web.problems import Problem
 from web.report_view import ReportView
@@ -214,6 +214,7 @@ def _add_shared_devices(api: Operations, view: ReportView) -> None:
         reason: str,
     ) -> Response:
         def write(connection: Connection) -> None:
+            must_rest_on_evidence(connection, cohort.id, week)
             statements.add_attestation(
                 connection,
                 cohort.id,

@@ -10,7 +10,7 @@ from course.model import Cohort, EventKind, Level, ParticipantEvent, Session, So
 from course.store import evidence
 from course.store.database import Connection
 from web.access import Caller
-from web.cohort_view import known_cohort, known_week
+from web.cohort_view import known_cohort, known_week, must_rest_on_evidence
 from web.operations import Operations
 from web.problems import Problem
 from web.report_view import ReportView
@@ -47,6 +47,7 @@ def add_ticks(api: Operations, view: ReportView) -> None:
         }
 
         def write(connection: Connection) -> None:
+            must_rest_on_evidence(connection, cohort_id, week)
             evidence.save_events(
                 connection,
                 [

@@ -15,7 +15,10 @@ from course.store import tables
 from course.store.types import Sealed, SealedJson
 
 RECORD = "7 years after the course (KEEP_RECORDS_DAYS)"
-LIVE = "90 days after the last session (KEEP_MEDIA_DAYS), then only the verdict"
+LIVE = (
+    "90 days after the last session (KEEP_MEDIA_DAYS), then only the verdict; of people whom "
+    "nobody knew 30 days after their session (KEEP_UNMATCHED_DAYS)"
+)
 RAW = "30 days (KEEP_NOTIFICATION_DAYS)"
 COURSE = "as long as the course's record"
 STAFF, ADMIN, NOBODY = "staff of the cohort", "admins", "nobody: the service alone"
@@ -466,7 +469,8 @@ _MAP = {
             resync_at: when it is fetched again
             problem: what is wrong
             verdicts: of each carer: verdict, minutes, camera
-            frozen: what the report says of the session, once the evidence is gone
+            frozen: what the report says of the session, once evidence is gone
+            strangers_gone_at: when people whom nobody knew were taken out of the evidence
         """),
     ),
     "standing": _Of(

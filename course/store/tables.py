@@ -423,6 +423,7 @@ register = Table(
     Column("problem", Sealed),
     Column("verdicts", SealedJson),
     Column("frozen", SealedJson),
+    Column("strangers_gone_at", UtcDateTime),
 )
 
 register_version = Table(

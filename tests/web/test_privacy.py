@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from course.model import EventKind, Participant, ParticipantEvent, Platform, RegisterEntry, Source
 from course.store import cohorts, evidence, registers, tables
+from course.store.unmatched import forget_unmatched
 from tests.factories import make_carer, make_cohort
 from tests.web.conftest import Door
 
@@ -183,3 +184,28 @@ def test_a_change_needs_a_reason_and_something_to_change(door: Door) -> None:
     faults = door.call("PATCH", MAYA, json={"name": "Maya Rao"}).get_json()["errors"]
     assert [fault["field"] for fault in faults] == ["reason"]
     assert door.call("PATCH", "/carers/nobody", json={"reason": "x"}).status_code == 404
+
+
+def test_once_strangers_are_forgotten_only_corrections_change_that_session(door: Door) -> None:
+    attends(door, "Maya Patel")
+    attends(door, "Galaxy Tab", email="")
+    assert "Galaxy Tab" in door.call("GET", "/cohorts/cohort-1/attendance").get_data(as_text=True)
+    page = door.client.get("/cohorts/cohort-1", headers=door.token("admin"))
+    assert "kept for 30 days after their session" in page.get_data(as_text=True)
+    door.clock.move(timedelta(days=31))
+    with door.database.write() as connection:
+        before = door.clock() - timedelta(days=30)
+        assert forget_unmatched(connection, before=before, now=door.clock()) == 1
+    report = door.call("GET", "/cohorts/cohort-1/attendance").get_json()
+    assert "Galaxy Tab" not in str(report)
+    assert report["carers"][0]["weeks"][0]["minutes_present"] == 30
+    for method, path, body in (
+        ("PUT", "ticks/carer-1", {"camera": "on"}),
+        ("DELETE", "shared-devices/carer-1", None),
+    ):
+        refused = door.call(method, f"/cohorts/cohort-1/sessions/1/{path}", json=body)
+        assert refused.status_code == 409
+        assert "Correct the verdict instead" in refused.get_json()["detail"]
+    said = {"verdict": "attended", "kind": "correction", "reason": "I saw her"}
+    told = door.call("PUT", "/cohorts/cohort-1/sessions/1/verdicts/carer-1", json=said)
+    assert told.get_json()["verdict"] == "attended"
