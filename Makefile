@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: screenshots help setup setup-dev demo serve test lint sbom bench bench-truth lock clean
+.PHONY: screenshots help setup setup-dev demo serve test lint sbom audit bench bench-truth lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ lint: setup-dev ## Formatter, linter, strict types, security checks, secrets, li
 
 sbom: setup-dev ## What the service is made of, as CycloneDX (sbom.json), and its licences
 	@$(PY) scripts/sbom.py
+
+audit: ## Look every locked package up among the known vulnerabilities (needs the network)
+	@scripts/audit
 
 bench: setup-dev ## Measure webhooks against peers and beside open boards, openings against the limits, reports among many cohorts, as ratios (30 minutes)
 	@$(PY) -m bench.webhooks

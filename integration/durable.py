@@ -165,6 +165,8 @@ def _let_readers_and_writers_pass(database_url: str) -> None:
     path = make_url(database_url).database
     if database_url.startswith("sqlite") and path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if not Path(path).exists():
+            Path(path).touch(mode=0o600)
         with closing(sqlite3.connect(path, timeout=30)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
 

@@ -68,7 +68,10 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
             if parsed.database and parsed.database != ":memory:":
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+                path = Path(parsed.database)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if not path.exists():
+                    path.touch(mode=0o600)  # SQLite gives its other files the same mode
             self.engine = create_engine(url, pool_size=20, max_overflow=60, pool_timeout=3)
             _prepare_sqlite(self.engine)
         else:

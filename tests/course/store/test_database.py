@@ -219,3 +219,16 @@ def test_rows_written_in_the_drivers_words_are_the_same_as_sqlalchemys(database:
     assert all("Zoë" not in body for _, body in raw)
     with pytest.raises(ValueError, match="naive"):
         encoded(second | {"received_at": at.replace(tzinfo=None)})
+
+
+def test_the_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        made = Database(f"sqlite:///{tmp_path / 'new' / 'circle.sqlite'}", Cipher([os.urandom(32)]))
+        made.migrate()
+        modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "new").iterdir()}
+        made.close()
+    finally:
+        os.umask(before)
+    assert modes.keys() >= {"circle.sqlite", "circle.sqlite-wal"}
+    assert set(modes.values()) == {0o600}
