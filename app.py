@@ -458,6 +458,7 @@ def create_app(
         "keep nothing too long": lambda: retain_daily(
             database, Periods(**settings.periods()), now=clock()
         ),
+        "forget rounds": lambda: Housekeeping.forget(clock()),
         "finish erasures": Forgetting(
             database=database,
             erasures=erasures,

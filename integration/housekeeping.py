@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +19,8 @@ from dbos import error as engine
 from course.store.database import STORAGE_TROUBLE, make_url
 
 SCHEDULE = QUEUE = "housekeeping"
+ROUNDS_KEPT, CHECKS_KEPT = timedelta(days=1), timedelta(days=90)
+FORGOTTEN_AT_ONCE = 200  # a round a minute comes, so this is soon through
 POLL = 0.5  # seconds between looks into the queue
 _LAST: dict[str, Any] = {
     "schedule_name": SCHEDULE,
@@ -71,6 +73,21 @@ class Housekeeping:
         return _ended(DBOS.list_workflows(**_LAST))
 
     @classmethod
+    def forget(cls, now: datetime) -> int:
+        """Let the engine forget rounds of more than a day ago, and checks of cohorts of more than
+        a quarter of a year ago; how many. It keeps everything by itself, with every step.
+
+        Openings, changes and mail are few, and stay: by their ids nothing is done twice.
+        """
+        old = [
+            *_ended_before(now - ROUNDS_KEPT, schedule_name=SCHEDULE),
+            *_ended_before(now - CHECKS_KEPT, workflow_id_prefix="check-"),
+        ]
+        if old:
+            DBOS.delete_workflows(old)
+        return len(old)
+
+    @classmethod
     def wake(cls) -> None:
         """Run the chores now instead of at the next minute, in whichever process is free, if the
         engine can be asked: what somebody did is stored by then, and their answer must not be an
@@ -97,6 +114,18 @@ def last_round_in(engine_database: str) -> datetime | None:
         return _ended(client.list_workflows(**_LAST))
     finally:
         client.destroy()
+
+
+def _ended_before(at: datetime, **which: str) -> list[str]:
+    found = DBOS.list_workflows(
+        **which,  # type: ignore[arg-type]
+        status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+        completed_before=at.astimezone(UTC).isoformat(),
+        limit=FORGOTTEN_AT_ONCE,
+        load_input=False,
+        load_output=False,
+    )
+    return [workflow.workflow_id for workflow in found]
 
 
 def _ended(found: Sequence[WorkflowStatus]) -> datetime | None:
