@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
 from cli_common import json_option, json_text, now, open_database, read_settings
 
+NAMED, ENDING = "circle-", ".backup"
 KEYS_APART = (
     "The encryption keys are not in it, and without them it cannot be read: keep ENCRYPTION_KEYS, "
     "or the file encryption.key in DATA_DIR, in another place."
@@ -16,17 +18,28 @@ KEYS_APART = (
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--keep-days",
+    type=click.IntRange(min=1),
+    help="FILE is a folder: remove older backups from it when this one is made.",
+)
 @json_option
-def backup(file: Path, *, as_json: bool) -> None:
+def backup(file: Path, *, keep_days: int | None, as_json: bool) -> None:
     """Write a backup of the whole installation into FILE, while the service runs.
 
-    It restores onto SQLite or PostgreSQL. The encryption keys are not in it: keep them apart.
+    In a folder it is named by the time. It restores onto SQLite or PostgreSQL. The encryption keys
+    are not in it: keep them apart.
     """
     from course.store.backup import make_backup
     from course.store.copying import NotCopied
     from course.store.types import cipher_of
 
+    folder = file if file.is_dir() else None
+    if keep_days is not None and folder is None:
+        raise click.UsageError("--keep-days is for a folder of backups; this is a file.")
+    if folder is not None:
+        file = folder / f"{NAMED}{now():%Y-%m-%d-%H%M%S}{ENDING}"
     if file.exists():
         raise click.ClickException(f"{file} is there already. Give another name.")
     with closing(open_database(read_settings())) as source:
@@ -34,11 +47,32 @@ def backup(file: Path, *, as_json: bool) -> None:
             found = make_backup(source, cipher_of(source.engine.dialect), file, now=now())
         except NotCopied as e:
             raise click.ClickException(str(e)) from e
+    gone = _expire(folder, timedelta(days=keep_days)) if folder and keep_days else []
     rows = sum(held.rows for held in found.values())
     if as_json:
-        click.echo(json_text({"file": str(file), "rows": rows, "bytes": file.stat().st_size}))
+        told = {"file": str(file), "rows": rows, "bytes": file.stat().st_size}
+        click.echo(json_text({**told, "removed": [str(old) for old in gone]}))
         return
     click.echo(f"{file}: {rows} rows of {len(found)} tables, read back and compared.\n{KEYS_APART}")
+    for old in gone:
+        click.echo(f"Removed, older than {keep_days} days: {old}")
+
+
+def _expire(folder: Path, age: timedelta) -> list[Path]:
+    """Backups that were made there by this command, by their own names' times: old ones go, because
+    they hold people who were erased since.
+    """
+    gone = []
+    for path in sorted(folder.glob(f"{NAMED}*{ENDING}")):
+        try:
+            told = path.name.removeprefix(NAMED).removesuffix(ENDING)
+            made_at = datetime.strptime(told, "%Y-%m-%d-%H%M%S").replace(tzinfo=UTC)
+        except ValueError:
+            continue  # somebody else's name
+        if now() - made_at > age:
+            path.unlink()
+            gone.append(path)
+    return gone
 
 
 @click.command()
