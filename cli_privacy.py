@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cli_common import json_option, json_text, now, open_database, read_settings
+from cli_trail import trail
 
 ACTOR = "operator"
 
@@ -61,6 +62,9 @@ def export(carer_id: str, output: Path | None, *, as_json: bool) -> None:
     except OSError as e:
         raise click.ClickException(f"{output} could not be written: {e.strerror}") from e
     click.echo(f"written: {output}", err=True)
+
+
+privacy.add_command(trail)
 
 
 def _unknown(carer_id: str) -> click.ClickException:

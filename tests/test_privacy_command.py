@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,6 +18,7 @@ from sqlalchemy import select
 from cli import main
 from cli_common import now
 from course.store import cohorts, tables
+from course.store.access import add_audit
 from course.store.database import Database, open_sealed
 from course.store.erasures import Erasures
 from settings import Settings
@@ -139,3 +142,49 @@ def test_an_erasure_that_is_killed_in_the_middle_is_carried_out_at_the_next_star
     assert "Maya Patel" not in names(stored)
     assert len(names(stored)) > 1
     assert audited(stored).count("carer.erase") == 1
+
+
+def trail(*arguments: str) -> Result:
+    return privacy("trail", *arguments)
+
+
+def noted(database: Database, actor: str, action: str, subject: str, **more: Any) -> None:
+    with database.write() as connection:
+        add_audit(connection, actor=actor, action=action, subject=subject, **{"now": now(), **more})
+
+
+def test_the_trail_says_what_a_sign_in_touched_and_whose_data_that_was(stored: Database) -> None:
+    noted(stored, "facilitator Ann Lee", "evidence.view", f"{FULL}/2/full-3")
+    noted(stored, "facilitator Ann Lee", "staff.signin", "Ann Lee")
+    noted(stored, "admin Bo", "report.export", FULL)
+    done = trail("--by", "ann")
+    assert done.exit_code == 0, done.output
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    assert "Whose data: 1 carers of 1 cohorts" in done.stdout
+    assert "Winter 2027 (evidence.view 1x): Tom Becker" in done.stdout
+    assert "Bo" not in done.stdout
+    told = json.loads(trail("--json").stdout)
+    assert [line["by"] for line in told["lines"]][-1] == "admin Bo"
+    (affected,) = told["affected"]
+    assert affected["actions"] == {"evidence.view": 1, "report.export": 1}
+    assert len(affected["carers"]) == 20
+
+
+def test_a_look_at_everything_touches_everybody_and_what_is_older_is_left_out(
+    stored: Database,
+) -> None:
+    noted(stored, "admin Bo", "cohort.view", FULL, now=now() - timedelta(days=8))
+    assert "Nothing was done" in trail().stdout
+    seen: dict[str, Any] = {"detail": {"cohorts": "all"}}
+    noted(stored, "admin Bo", "attention.view", "attention", **seen)
+    assert "Whose data: 20 carers of 1 cohorts" in trail().stdout
+    assert "cohort.view" not in trail().stdout
+    long_ago = f"{now() - timedelta(days=9):%Y-%m-%d}"
+    assert "cohort.view" in trail("--since", long_ago).stdout
+
+
+def test_a_facilitators_overview_touches_the_cohorts_given_to_them(stored: Database) -> None:
+    for given in ([], [FULL]):
+        noted(stored, "facilitator Cy", "attention.view", "attention", detail={"cohorts": given})
+        count = 20 * len(given)
+        assert f"Whose data: {count} carers of {len(given)} cohorts" in trail("--by", "Cy").stdout

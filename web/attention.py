@@ -12,6 +12,7 @@ from course.attention import AttentionItem
 from course.store import standings
 from course.store.database import Database
 from web.access import Caller
+from web.cohort_view import note_overview
 from web.operations import Operations
 from web.schemas import AttentionOut, AttentionPage
 
@@ -30,6 +31,7 @@ def add_attention(api: Operations) -> None:
         answers={200: AttentionOut},
     )
     def attention(caller: Caller, query: AttentionPage) -> Response:
+        note_overview(api.database, caller, api.clock())
         found = read_attention(
             api.database, caller, clock=api.clock, limit=query.limit, offset=query.offset
         )

@@ -16,6 +16,7 @@ from course.restriction import shown_name
 from course.store import access, cohorts, mail, registers
 from course.store.cohorts import Enrolment
 from course.store.database import Connection, Database
+from course.store.trail import ALL, OVERVIEW
 from integration.scheduling import Refused
 from web.access import Caller
 from web.problems import Problem
@@ -37,19 +38,40 @@ def known_cohort(database: Database, caller: Caller, cohort_id: str) -> Cohort:
 
 def note_view(database: Database, caller: Caller, cohort_id: str, now: datetime) -> None:
     """Note in the audit trail who looks at the people of a cohort; once an hour is enough."""
-    action = "cohort.view"
+    _note(database, caller, "cohort.view", cohort_id, now, None)
+
+
+def note_overview(database: Database, caller: Caller, now: datetime) -> None:
+    """The same of whoever looks at people of all their cohorts at once."""
+    seen = ALL if caller.cohort_ids is None else list(caller.cohort_ids)
+    _note(database, caller, OVERVIEW, "attention", now, {"cohorts": seen})
+
+
+def _note(
+    database: Database,
+    caller: Caller,
+    action: str,
+    subject: str,
+    now: datetime,
+    detail: dict[str, Any] | None,
+) -> None:
     with database.read() as connection:
         known = access.audited_since(
             connection,
             actor=caller.actor,
             action=action,
-            subject=cohort_id,
+            subject=subject,
             since=now - NOTED_FOR,
         )
     if not known:
         with database.write() as connection:
             access.add_audit(
-                connection, actor=caller.actor, action=action, subject=cohort_id, now=now
+                connection,
+                actor=caller.actor,
+                action=action,
+                subject=subject,
+                now=now,
+                detail=detail,
             )
 
 

@@ -22,7 +22,14 @@ from web.access import Caller
 from web.account import add_account
 from web.attention import carers_of, read_attention
 from web.board import BoardView, board_json
-from web.cohort_view import cohort_json, known_cohort, known_week, must_be_shown, note_view
+from web.cohort_view import (
+    cohort_json,
+    known_cohort,
+    known_week,
+    must_be_shown,
+    note_overview,
+    note_view,
+)
 from web.opening import Opening
 from web.opening_pages import add_opening
 from web.page import Pages
@@ -152,6 +159,7 @@ def create_pages(pages: Pages) -> Blueprint:
 
     @page("/attention", _STAFF)
     def needs_a_person(caller: Caller) -> AnyResponse:
+        note_overview(pages.database, caller, pages.clock())
         offset = max(0, request.args.get("offset", 0, type=int))
         found = read_attention(
             pages.database, caller, clock=pages.clock, limit=LISTED, offset=offset
