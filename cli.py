@@ -29,7 +29,7 @@ from cli_live import attention, board
 from cli_privacy import keys, privacy
 from cli_processes import serve, worker
 from cli_report import report
-from cli_signin import signin
+from cli_signin import signin, signout
 from cli_token import token
 from cli_zoom import calibrate, media_streams, reconnect
 from settings import wants_no_colour
@@ -116,6 +116,7 @@ for command in (
     restore,
     serve,
     signin,
+    signout,
     token,
     worker,
 ):

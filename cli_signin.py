@@ -60,6 +60,45 @@ def signin(name: str, role: str, named: tuple[str, ...], *, resets: bool, as_jso
     click.echo(json_text(told))
 
 
+@click.command()
+@click.option("--name", required=True, help="As on their links and tokens.")
+@json_option
+def signout(name: str, *, as_json: bool) -> None:
+    """End at once whatever signs people of a name in: sessions, unused links, tokens.
+
+    For a lost laptop or a sign-in that was misused. With a Microsoft account they can sign in
+    again: block it there as well.
+    """
+    from dataclasses import asdict
+
+    from course.store.access import add_audit
+    from course.store.staff_sessions import shut_out
+
+    at = now()
+    with open_database(read_settings()).write() as connection:
+        ended = shut_out(connection, name, now=at)
+        told = asdict(ended)
+        add_audit(
+            connection,
+            actor="operator",
+            action="staff.shut_out",
+            subject=name,
+            now=at,
+            detail=told,
+        )
+    if not any(told.values()):
+        raise click.ClickException(
+            f"Nothing of {name} was live. Write the name as on their links and tokens: "
+            "circle privacy trail shows who signed in."
+        )
+    if as_json:
+        click.echo(json_text(told))
+        return
+    counts = (ended.sessions, "session"), (ended.links, "unused link"), (ended.tokens, "token")
+    parts = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts]
+    click.echo(f"Ended: {', '.join(parts)}.")
+
+
 def make_link(
     database: Database,
     public_url: str,

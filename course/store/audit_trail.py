@@ -97,8 +97,12 @@ def person(connection: Connection, name: str, *, keep: bool = False) -> str:
     head = _held_head(connection) if keep else _head(connection)
     if head is None:
         return ""
-    plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-    return digest(head["key"], ["person", plain])[:32]
+    return digest(head["key"], ["person", plain_person(name)])[:32]
+
+
+def plain_person(name: str) -> str:
+    """A name of staff as it is compared."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def check(connection: Connection) -> Checked:

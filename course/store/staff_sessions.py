@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, Row, and_, func, insert, or_, select, update
 
 from course.store import tables
+from course.store.audit_trail import plain_person
 from course.store.hashing import token_hash
 
 IDLE = timedelta(hours=1)
@@ -157,6 +158,42 @@ def end_sessions(
         .values(ended_at=now)
     )
     return int(done.rowcount)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How many of each kind were live and are no longer."""
+
+    sessions: int
+    links: int
+    tokens: int
+
+
+def shut_out(connection: Connection, name: str, *, now: datetime) -> Ended:
+    """End every session, unused link and access token of people of that name, at once."""
+    wanted = plain_person(name)
+
+    def end(key: Column[Any], named: Column[Any], live: Any, **values: datetime) -> int:
+        # Names are sealed, so the live ones are read and compared here.
+        rows = connection.execute(select(key, named).where(live)).all()
+        keys = [row[0] for row in rows if plain_person(row[1]) == wanted]
+        if not keys:
+            return 0
+        asked = update(key.table).where(key.in_(keys), live).values(**values)
+        return int(connection.execute(asked).rowcount)
+
+    session, link, token = (
+        tables.staff_session.c,
+        tables.signin_link.c,
+        tables.access_token.c,
+    )
+    recent = and_(session.ended_at.is_(None), session.created_at > now - LONGEST)
+    unused = and_(link.used_at.is_(None), link.expires_at > now)
+    return Ended(
+        sessions=end(session.session_hash, session.name, recent, ended_at=now),
+        links=end(link.link_hash, link.name, unused, used_at=now),
+        tokens=end(token.id, token.name, token.revoked_at.is_(None), revoked_at=now),
+    )
 
 
 def anybody_known(connection: Connection) -> bool:

@@ -24,9 +24,10 @@ from course.model import (
     Platform,
     Source,
 )
-from course.store import cohorts, evidence, second_factor, series, tables
+from course.store import cohorts, evidence, second_factor, series, staff_sessions, tables
 from course.store.database import Database
 from course.store.rectifying import restrict
+from course.store.staff_sessions import Staff
 from tests.cli.conftest import circle
 from tests.factories import NOW, make_carer, make_cohort, make_sessions
 from web.terminal_text import columns
@@ -258,6 +259,24 @@ def test_a_lost_telephone_is_forgotten_by_the_operator_and_noted(stored: Databas
         table = tables.audit
         told = connection.execute(select(table.c.actor, table.c.action, table.c.subject)).all()
     assert ("operator", "factor.reset", "ann  lee") in [tuple(row) for row in told]
+
+
+def test_whoever_is_shut_out_is_out_at_once_however_they_came_in(stored: Database) -> None:
+    with stored.write() as connection:
+        for name, session in (("Ann Lee", "hers"), ("ann  lee", "hers too"), ("Bo", "his")):
+            staff = Staff(name=name, role="admin", cohort_ids=())
+            staff_sessions.insert_session(connection, session, staff, now=now())
+    circle("signin", "--name", "Ann Lee", "--role", "admin")
+    circle("token", "create", "--name", "Ann Lee", "--role", "admin")
+    done = circle("signout", "--name", "ANN LEE")
+    assert done.stdout == "Ended: 2 sessions, 1 unused link, 1 token.\n"
+    with stored.read() as connection:
+        left = [staff_sessions.find_session(connection, s, now=now()) for s in ("hers", "his")]
+        told = connection.execute(select(tables.audit.c.action)).scalars().all()
+    assert [one.name if one else None for one in left] == [None, "Bo"]
+    assert told[-1] == "staff.shut_out"
+    again = circle("signout", "--name", "Ann Lee")
+    assert (again.exit_code, "Nothing of Ann Lee was live" in again.stderr) == (1, True)
 
 
 def test_the_upgrade_says_which_version_the_tables_are(stored: Database) -> None:
