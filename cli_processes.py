@@ -17,8 +17,8 @@ from cli_signin import first_link
 from cli_token import passing_token
 
 if TYPE_CHECKING:
-    from app import Role, Service
     from course.store.processes import Seat
+    from service import Role, Service
     from settings import Settings
 
 STAND_INS_TOKEN_LIFE = timedelta(hours=12)
@@ -72,8 +72,8 @@ def worker(executor_id: str | None, adopt: str | None) -> None:
     settings = read_settings(executor_id=executor_id) if executor_id else read_settings()
     _need_postgresql(settings)
     gc.disable()
-    from app import Role
     from integration.adoption import StillAlive
+    from service import Role
 
     gc.enable()
     stop = threading.Event()
@@ -137,8 +137,8 @@ def _serve(
     notice_link: tuple[str, str] | None = None,
 ) -> None:
     gc.disable()  # what imports make stays: looking for rubbish in it is a sixth of the start
-    from app import Role
     from server import serve as serve_http
+    from service import Role
 
     gc.enable()
     role = Role.WEB if web_only else Role.BOTH

@@ -112,6 +112,16 @@ def configure(*, database_url: str, executor_id: str, works: bool = True) -> DBO
     return engine
 
 
+def launch() -> None:
+    """Start the engine: from now on it takes up what was begun, and what is handed in."""
+    DBOS.launch()
+
+
+def finish(within: int) -> None:
+    """Take on no more work, and give what is under way so many seconds."""
+    DBOS.destroy(workflow_completion_timeout_sec=within)
+
+
 def take_name(
     database: Database, *, executor_id: str | None, works: bool, lost: Callable[[], object]
 ) -> Seat:

@@ -11,11 +11,12 @@ from typing import Any
 from dbos import DBOS
 from flask import Flask
 
-from app import Service, create_app
+from app import create_app
 from course.model import Platform
 from course.store import access, cohorts, staff_sessions
 from course.store import series as series_store
 from course.store.staff_sessions import Staff
+from service import Service
 from settings import Settings
 from tests.factories import NOW, make_carer, make_cohort
 from tests.fakes import FakeClock

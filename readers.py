@@ -1,0 +1,82 @@
+"""What reads the platforms' notifications, for each platform that is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from certificates import NotificationCertificate
+from course.model import Platform
+from course.store.database import Database
+from integration.provider import MeetingProvider
+from integration.teams_keys import SigningKeys
+from settings import Settings
+from webhooks.calls_reader import CallsReader
+from webhooks.evidence import TeamsReader, ZoomReader
+from webhooks.rereading import Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readers:
+    """None where the platform, or the calling bot, is not configured."""
+
+    zoom: ZoomReader | None
+    teams: TeamsReader | None
+    calls: CallsReader | None
+
+    def by_platform(self) -> dict[Platform, Reader]:
+        """Those that read stored deliveries again."""
+        found: dict[Platform, Reader] = {}
+        if self.zoom:
+            found[Platform.ZOOM] = self.zoom
+        if self.teams:
+            found[Platform.TEAMS] = self.teams
+        return found
+
+
+def build_readers(
+    settings: Settings,
+    *,
+    database: Database,
+    providers: Mapping[Platform, MeetingProvider],
+    certificates: Sequence[NotificationCertificate],
+) -> Readers:
+    """The readers; they fetch Microsoft's signing keys when they first need them."""
+    zoom, teams = settings.zoom, settings.teams
+    zoom_reader = (
+        ZoomReader(
+            secrets=zoom.webhook_secrets,
+            account_id=zoom.account_id,
+            sent_direction=zoom.sent_direction,
+            client_id=zoom.client_id,
+        )
+        if zoom
+        else None
+    )
+    teams_reader = None
+    if teams:
+        keys = SigningKeys(
+            login_url=teams.login_url, tenant_id=teams.tenant_id, jwks_url=teams.jwks_url
+        )
+        teams_reader = TeamsReader(
+            database=database,
+            audience=teams.client_id,
+            tenant_id=teams.tenant_id,
+            signing_keys=keys.current,
+            private_keys={c.ref: c.key for c in certificates},
+            fetch_call_record=providers[Platform.TEAMS].fetch_call_record,
+        )
+    calls_reader = None
+    if teams and teams.call_bot:
+        bot_keys = SigningKeys(
+            login_url=teams.login_url,
+            tenant_id=teams.tenant_id,
+            jwks_url=teams.jwks_url,
+            metadata_url=teams.calls_metadata_url,
+        )
+        calls_reader = CallsReader(
+            database=database,
+            audience=teams.client_id,
+            signing_keys=bot_keys.current,
+        )
+    return Readers(zoom=zoom_reader, teams=teams_reader, calls=calls_reader)
