@@ -19,6 +19,7 @@ from course.model import (
     SessionRegister,
     SessionState,
     Verdict,
+    natural_order,
 )
 
 # From the best to the worst, for a household of which any one carer must attend.
@@ -103,7 +104,9 @@ def household_standings(
         # Who has left weighs no more on the others; a household that left stands as it left.
         if carer.withdrawn_at is None or carer.household not in staying:
             households.setdefault(carer.household, []).append(carer.id)
-    for reference, members in sorted(households.items()):
+    for reference, members in sorted(
+        households.items(), key=lambda item: (natural_order(item[0]), item[0])
+    ):
         if cohort.rule.household is HouseholdRule.ANY_CARER:
             best = [best_week([r.weeks[m] for m in members], cohort.rule) for r in registers]
             found[reference] = stand(best, cohort.rule, all_held=_all_held(registers))

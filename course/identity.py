@@ -134,7 +134,7 @@ class Roster:
         self._by_email: dict[str, list[Carer]] = {}
         self._by_name: dict[str, list[Carer]] = {}
         self.carers = {carer.id: carer for carer in cohort.carers}
-        for carer in sorted(cohort.carers, key=lambda c: (c.household, c.position, c.id)):
+        for carer in sorted(cohort.carers, key=lambda c: c.order):
             refs = (carer.invitation_ref, *carer.former_invitation_refs)
             for ref in sorted({ref for ref in refs if ref}):
                 self._by_invitation.setdefault(ref, []).append(carer)

@@ -6,6 +6,7 @@ datetime, `_on` a date, a length is a `timedelta`, `_ref` is a platform's identi
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -276,6 +277,19 @@ class Carer:
     former_emails: tuple[str, ...] = ()
     former_phones: tuple[str, ...] = ()
     restricted: bool = False
+
+    @property
+    def order(self) -> tuple[list[str | int], str, int, str]:
+        """Where the carer stands in every list: household by household, H2 before H10."""
+        return natural_order(self.household), self.household, self.position, self.id
+
+
+def natural_order(text: str) -> list[str | int]:
+    """By which people sort numbered names: words and numbers in turn."""
+    return [
+        int(part) if number % 2 else part
+        for number, part in enumerate(re.split(r"([0-9]{1,9})", text.casefold()))
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ def build_report(cohort: Cohort, evidence: Evidence, *, now: datetime) -> Attend
 
 
 def roster(cohort: Cohort) -> list[Carer]:
-    return sorted(cohort.carers, key=lambda c: (c.household, c.position, c.id))
+    return sorted(cohort.carers, key=lambda carer: carer.order)
 
 
 def report_json(report: AttendanceReport) -> dict[str, Any]:

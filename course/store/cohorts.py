@@ -405,7 +405,7 @@ def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
     ).mappings()
     former = _former_invitations(connection, cohort_id)
     corrected = _former_names(connection, cohort_id)
-    return [
+    found = [
         Enrolment(
             carer=_carer(row, tuple(former.get(row["id"], ())), corrected.get(row["id"], ())),
             join_token=row["join_token"],
@@ -415,6 +415,7 @@ def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
         )
         for row in rows
     ]
+    return sorted(found, key=lambda enrolment: enrolment.carer.order)
 
 
 def _former_invitations(connection: Connection, cohort_id: str) -> dict[str, list[str]]:

@@ -20,7 +20,8 @@ import pytest
 from sqlalchemy import select
 
 from course.model import CorrectionKind, Verdict
-from course.store import cohorts, statements, tables
+from course.reports import build_report, report_json
+from course.store import cohorts, evidence, statements, tables
 from course.store.cipher import Cipher
 from course.store.database import Database
 from tests.factories import FIRST, make_carer, make_cohort
@@ -363,3 +364,23 @@ def test_where_one_carer_came_from_is_shown(full: Door) -> None:
         cohorts.insert_cohort(connection, cohort, {"moved": "token-2"})
     told = text("pdf", get(full, "pdf", cohort="next").data)
     assert "Before, in Winter 2027 (shown, not counted here): week 1 attended" in told
+
+
+def test_households_stand_in_the_order_in_which_people_count(database: Database) -> None:
+    references = ["H10", "H2", "h1", "Müller 3", "Müller 21", "H2b"]
+    carers = tuple(
+        make_carer(id=f"c{n}", household=reference, email=f"c{n}@example.com")
+        for n, reference in enumerate(references)
+    )
+    with database.write() as connection:
+        cohort = make_cohort(carers=carers, series_ref=None)
+        cohorts.insert_cohort(connection, cohort, {c.id: f"join-{c.id}" for c in carers})
+        read = cohorts.read_cohort(connection, cohort.id)
+        assert read is not None
+        told = report_json(
+            build_report(read, evidence.read_evidence(connection, read), now=cohort.created_at)
+        )
+    expected = ["h1", "H2", "H2b", "H10", "Müller 3", "Müller 21"]
+    assert [carer["household"] for carer in told["carers"]] == expected
+    assert [household["reference"] for household in told["households"]] == expected
+    assert [carer.household for carer in read.carers] == expected
