@@ -30,7 +30,7 @@ from webhooks.inbox import Inbox
 from webhooks.recovery import Recovery
 from webhooks.rereading import Rereader
 
-STRANGERS_AT_ONCE = 20  # sessions
+STRANGERS_AT_ONCE = 20  # cohorts
 
 
 def chores_of(
@@ -73,7 +73,12 @@ def chores_of(
         "check standings": standings.check,
         "read waiting": rereader.read_waiting,
         "forget notifications": lambda: _prune(database, settings, clock()),
-        "forget strangers": lambda: _forget_strangers(database, settings, clock()),
+        "forget strangers": lambda: forget_unmatched(
+            database,
+            kept=timedelta(days=settings.keep_unmatched_days),
+            now=clock(),
+            limit=STRANGERS_AT_ONCE,
+        ),
         "keep nothing too long": lambda: retain_daily(
             database, Periods(**settings.periods()), now=clock()
         ),
@@ -115,10 +120,3 @@ def _prune(database: Database, settings: Settings, now: datetime) -> int:
     """Forget what notifications said, once it is told as facts; a few thousand at a time."""
     with database.write() as connection:
         return prune(connection, before=now - timedelta(days=settings.keep_notification_days))
-
-
-def _forget_strangers(database: Database, settings: Settings, now: datetime) -> int:
-    """Of a few sessions at a time: on a Saturday all cohorts of a country are due at once."""
-    before = now - timedelta(days=settings.keep_unmatched_days)
-    with database.write() as connection:
-        return forget_unmatched(connection, before=before, now=now, limit=STRANGERS_AT_ONCE)

@@ -143,7 +143,7 @@ class Settings(BaseSettings):
     timezone: str = "Europe/London"
     log_level: str = "INFO"
     keep_notification_days: int = Field(default=30, ge=1)
-    keep_unmatched_days: int = Field(default=30, ge=1)
+    keep_unmatched_days: int = Field(default=30, ge=3)  # a record is read for two days
     practice_name: str = Field(default="", max_length=200)
     privacy_contact: str = Field(default="", max_length=200)
     privacy_basis: str = Field(default="", max_length=1000)

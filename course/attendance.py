@@ -14,7 +14,7 @@ from typing import Any
 from course.connections import MEDIA, Connection
 from course.doubts import ask_about_strangers, ask_for_the_second, link_flags
 from course.frozen import thawed
-from course.identity import Identity, Roster, participant_key
+from course.identity import Identity, Roster, name_is_gone, participant_key
 from course.instances import (
     Instance,
     all_recorded,
@@ -123,13 +123,10 @@ class Judge:
         )
 
     def _thawed(self, session: Session, frozen: dict[str, Any]) -> SessionRegister:
-        """A register whose evidence is gone, or that of strangers; people's words still come on top
-        of it.
-        """
+        """A register whose evidence is gone; people's words still come on top of it."""
         found = thawed(session, frozen, self._cohort.carers)
-        mine, _, _ = self._sort(self._weeks[session.week])
         weeks = {
-            carer.id: self._finish(session, carer, found.weeks[carer.id], mine.get(carer.id, []))
+            carer.id: self._finish(session, carer, found.weeks[carer.id], [])
             for carer in self._cohort.carers
         }
         return replace(found, weeks=weeks)
@@ -166,9 +163,9 @@ class Judge:
         mine, strangers, _ = self._sort(self._weeks[session.week])
         return {who: [(i, c) for i, c, _ in found] for who, found in mine.items()}, strangers
 
-    def strangers_apart(self) -> list[Connection]:
-        """Connections of nobody known that count for no session."""
-        return [c for _, c in self._sort(self.apart)[1]]
+    def strangers_apart(self, before: datetime) -> list[Connection]:
+        """Connections of nobody known that count for no session, and were over before that."""
+        return [c for _, c in self._sort(self.apart)[1] if c.last_seen_at < before]
 
     def tested(self) -> dict[str, Tested]:
         """Who showed that their devices work, by carer: the last time counts."""
@@ -283,6 +280,8 @@ class Judge:
     def _unmatched(self, session: Session, strangers: Found, held: Held) -> tuple[Unmatched, ...]:
         by_key: dict[str, list[Connection]] = {}
         for _, connection in strangers:
+            if name_is_gone(connection):
+                continue  # nobody can say any more who that was
             if connection.was_present or connection.waited:
                 by_key.setdefault(participant_key(connection), []).append(connection)
         listed = []

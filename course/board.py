@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from course.attendance import Judge
 from course.connections import Connection
-from course.identity import participant_key
+from course.identity import name_is_gone, participant_key
 from course.instances import Instance
 from course.model import (
     Carer,
@@ -263,6 +263,8 @@ def _last_word(
 def _strangers(judge: Judge, found: Sequence[tuple[Instance, Connection]]) -> tuple[Stranger, ...]:
     groups: dict[str, list[tuple[Instance, Connection]]] = {}
     for instance, connection in found:
+        if name_is_gone(connection):
+            continue
         if not connection.is_record and (connection.was_present or connection.waited):
             groups.setdefault(participant_key(connection), []).append((instance, connection))
     seen = []

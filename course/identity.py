@@ -39,6 +39,7 @@ LEAST_SCORE = 0.6
 ALIKE = 70  # percent, of two words
 NICKNAME_SCORE = 0.9
 MOST_SUGGESTIONS = 3
+NAME_GONE = "name no longer kept"  # how whoever was nobody's is called after some weeks
 
 _DEVICE = re.compile(
     r"\((?:she|he|they)[^)]*\)|\(guest\)|\(external\)|\(unverified\)"
@@ -103,6 +104,11 @@ def _keys(participants: Iterable[Participant], connection_ref: str) -> list[str]
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def name_is_gone(connection: Connection) -> bool:
+    """Whether it was somebody whom nobody knew, and whose name is no longer kept."""
+    return bool(connection.names) and all(n.startswith(NAME_GONE) for n in connection.names)
 
 
 def participant_key(connection: Connection) -> str:

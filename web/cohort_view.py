@@ -92,7 +92,7 @@ def must_rest_on_evidence(connection: Connection, cohort_id: str, week: int) -> 
             409,
             "Too late for this",
             "The verdicts of this session stand as they were, because its evidence is no longer "
-            "kept as a whole. Correct the verdict instead: a correction counts by itself.",
+            "kept. Correct the verdict instead: a correction counts by itself.",
         )
 
 

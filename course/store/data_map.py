@@ -16,8 +16,8 @@ from course.store.types import Sealed, SealedJson
 
 RECORD = "7 years after the course (KEEP_RECORDS_DAYS)"
 LIVE = (
-    "90 days after the last session (KEEP_MEDIA_DAYS), then only the verdict; of people whom "
-    "nobody knew 30 days after their session (KEEP_UNMATCHED_DAYS)"
+    "90 days after the last session (KEEP_MEDIA_DAYS), then only the verdict; who people "
+    "were whom nobody knew 30 days after their session (KEEP_UNMATCHED_DAYS)"
 )
 RAW = "30 days (KEEP_NOTIFICATION_DAYS)"
 COURSE = "as long as the course's record"
@@ -469,8 +469,17 @@ _MAP = {
             resync_at: when it is fetched again
             problem: what is wrong
             verdicts: of each carer: verdict, minutes, camera
-            frozen: what the report says of the session, once evidence is gone
-            strangers_gone_at: when people whom nobody knew were taken out of the evidence
+            frozen: what the report says of the session, once the evidence is gone
+        """),
+    ),
+    "stranger_look": _Of(
+        "to forget in time who people were whom nobody knew",
+        RECORD,
+        NOBODY,
+        _columns("""
+            cohort_id: which cohort
+            looked_at: when it was last looked at
+            next_at: when it is next
         """),
     ),
     "standing": _Of(

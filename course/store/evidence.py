@@ -50,11 +50,11 @@ def event_values(event: ParticipantEvent) -> tuple[Any, ...]:
         *(event.instance_started_at, event.connection_ref, event.seat_ref),
         event.level.value if event.level else None,
         *(event.carer_id, event.notification_id, event.told_as, event.received_at),
-        _seen(seen) if seen else None,
+        participant_json(seen) if seen else None,
     )
 
 
-def _seen(seen: Participant) -> dict[str, Any]:
+def participant_json(seen: Participant) -> dict[str, Any]:
     """What is known of whoever was seen; what is not known takes no room."""
     found = {name: value for name in _TEXTS if (value := getattr(seen, name))}
     if seen.stable_account:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, delete, func, or_, select, union_all, update
 
 from course.attendance import Judge
-from course.frozen import frozen_json, without_evidence
+from course.frozen import frozen_json
 from course.store import access, audit_trail, second_factor, tables
 from course.store.cohorts import read_cohort
 from course.store.database import Database
@@ -22,11 +22,12 @@ from course.store.erasure import tables_of_carers
 from course.store.evidence import read_evidence
 from course.store.pruning import prune
 from course.store.registers import read_register, save_register
-from course.store.unmatched import forget_unmatched, without_strangers
+from course.store.unmatched import forget_unmatched
+from course.strangers import without_strangers
 
 ACTOR, ACTION = "system", "retention.run"
 SPENT = "spent-"
-AT_ONCE = 500  # sessions; a smaller practice has fewer in its life, others have the chore
+AT_ONCE = 100  # cohorts; whoever has more has the chore of every minute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +57,17 @@ def retain(
 ) -> dict[str, int]:
     """Apply every period; how many of each class went (or would go).
 
-    `limit`: at most so many sessions are judged for the last time, because that takes its time.
+    `limit`: at most so many cohorts are looked at for people whom nobody knew, which takes its
+    time.
     """
-    counts: dict[str, int] = {}
+    counts = {
+        "stays of people whom nobody knew": forget_unmatched(
+            database, kept=periods.unmatched, now=now, limit=limit, dry_run=dry_run
+        )
+    }
     try:
         with database.write() as connection:
-            counts.update(_apply(connection, periods, now, limit))
+            counts.update(_apply(connection, periods, now))
             if dry_run:
                 raise _TakenBack
             access.add_audit(
@@ -90,15 +96,10 @@ def retain_daily(database: Database, periods: Periods, *, now: datetime) -> int:
     return 0 if done else sum(retain(database, periods, now=now, limit=AT_ONCE).values())
 
 
-def _apply(
-    connection: Connection, periods: Periods, now: datetime, limit: int | None
-) -> dict[str, int]:
+def _apply(connection: Connection, periods: Periods, now: datetime) -> dict[str, int]:
     return {
         "notifications": _notifications(connection, now - periods.notifications),
         "participants of no cohort": _nobodys(connection, now - periods.notifications),
-        "stays of people whom nobody knew": forget_unmatched(
-            connection, before=now - periods.unmatched, now=now, limit=limit
-        ),
         "sessions reduced to verdicts and shares": sum(
             _freeze(connection, cohort_id, now)
             for cohort_id in _over(connection, now - periods.evidence)
@@ -179,17 +180,17 @@ def _freeze(connection: Connection, cohort_id: str, now: datetime) -> int:
     evidence = read_evidence(connection, cohort)
     if not evidence.events:
         return 0
+    # What is kept says who nobody knew as little as what goes.
+    evidence = without_strangers(cohort, evidence, before=now, now=now).of(evidence)
     # Corrections and messages are kept and laid on top again whenever the register is read.
     judge = Judge(cohort, replace(evidence, corrections=(), messages=()), now=now)
     count = 0
     for session in cohort.sessions:
         entry = read_register(connection, cohort_id, session.week)
         if entry.frozen is None:
-            kept = frozen_json(without_strangers(judge, cohort, session))
-        else:
-            kept = without_evidence(entry.frozen)
-        save_register(connection, cohort_id, replace(entry, frozen=kept))
-        count += 1
+            kept = frozen_json(judge.register(session))
+            save_register(connection, cohort_id, replace(entry, frozen=kept))
+            count += 1
     table = tables.participant_event
     keys = [event.key for event in evidence.events]
     for start in range(0, len(keys), 500):

@@ -423,7 +423,15 @@ register = Table(
     Column("problem", Sealed),
     Column("verdicts", SealedJson),
     Column("frozen", SealedJson),
-    Column("strangers_gone_at", UtcDateTime),
+)
+
+# Until when a cohort was looked at for people whom nobody knew; `next_at` null: never again.
+stranger_look = Table(
+    "stranger_look",
+    metadata,
+    Column("cohort_id", ForeignKey("cohort.id"), primary_key=True),
+    Column("looked_at", UtcDateTime, nullable=False),
+    Column("next_at", UtcDateTime, index=True),
 )
 
 register_version = Table(

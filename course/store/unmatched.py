@@ -1,99 +1,139 @@
-"""Forgets people whom nobody knew, some weeks after the session; what is said of others stands.
+"""Forgets who people were whom nobody knew, some weeks after the session; nothing else changes.
 
-Whether a carer attended may depend on who a stranger could have been. So the register keeps what it
-said (`course.frozen`) before the strangers' facts go; the carers' own evidence stays for its time.
+A cohort is looked at when one of its sessions is due, and then once a week as long as its evidence
+is kept: a record may be read again, an identity taken back, somebody may be there between sessions.
+What is to go is found without holding up anybody who writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-from datetime import datetime
-from itertools import groupby
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, Table, select, update
 
-from course.attendance import Judge
-from course.connections import Connection as Stay
-from course.frozen import STRANGERS_NOT_KEPT, frozen_json
-from course.model import Cohort, Session, SessionRegister
-from course.narrowing import hiding, rewritten
+from course.model import Cohort
+from course.narrowing import hiding
 from course.store import tables
 from course.store.cohorts import read_cohort
-from course.store.evidence import read_evidence
-from course.store.registers import read_register, save_register
+from course.store.database import Database, insert_new
+from course.store.evidence import mark, participant_json, read_evidence
+from course.strangers import Nameless, without_strangers
+
+AGAIN, MOMENT = timedelta(days=7), timedelta(seconds=1)
+# Names of people, as against those of devices and single words: taken out of staff's sentences too.
+_OF_A_PERSON = re.compile(r"[^\W\d_]{2,}(?:[ '’-]+[^\W\d_]{2,})+")
+_WRITTEN = (tables.correction.c.reason, tables.attestation.c.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a look at a cohort found; it holds only as long as the evidence has this mark.
+
+    `next_at`: when to look again; None: never, its evidence is gone.
+    """
+
+    cohort: Cohort
+    mark: str | None
+    found: Nameless
+    next_at: datetime | None
 
 
 def forget_unmatched(
-    connection: Connection, *, before: datetime, now: datetime, limit: int | None = None
+    database: Database,
+    *,
+    kept: timedelta,
+    now: datetime,
+    limit: int | None = None,
+    dry_run: bool = False,
 ) -> int:
-    """Of closed sessions that ended before that: how many strangers' stays went.
+    """Look at what is due, at most `limit` cohorts; how many stays became nobody's.
 
-    At most `limit` sessions at once, the oldest first. A course that was entered afterwards is
-    looked at that much later too.
+    `kept`: how long after a session it is kept who people were. A course that was entered
+    afterwards has that much longer.
     """
-    session, register, cohort = tables.session, tables.register, tables.cohort
-    due = connection.execute(
-        select(session.c.cohort_id, session.c.week)
-        .join(
-            register,
-            and_(register.c.cohort_id == session.c.cohort_id, register.c.week == session.c.week),
-        )
-        .join(cohort, cohort.c.id == session.c.cohort_id)
-        .where(
-            session.c.ends_at < before,
-            cohort.c.created_at < before,
-            register.c.closed_at.is_not(None),
-            register.c.strangers_gone_at.is_(None),
-        )
-        .order_by(session.c.ends_at, session.c.cohort_id)
-        .limit(limit)
-    ).all()
+    with database.read() as connection:
+        due = _due(connection, before=now - kept, now=now, limit=limit)
     gone = 0
-    for cohort_id, rows in groupby(sorted(due, key=lambda row: row[0]), key=lambda row: row[0]):
-        found = read_cohort(connection, cohort_id)
-        weeks = [row[1] for row in rows]
-        if found is not None:
-            gone += _forget(connection, found, weeks, before=before, now=now)
-        connection.execute(
-            update(register)
-            .where(register.c.cohort_id == cohort_id, register.c.week.in_(weeks))
-            .values(strangers_gone_at=now)
-        )
+    for cohort_id in due:
+        with database.read(snapshot=True) as connection:
+            look = _look(connection, cohort_id, kept=kept, now=now)
+        if look is None:
+            continue
+        gone += look.found.stays
+        if not dry_run:
+            with database.write() as connection:
+                _carry_out(connection, look, now=now)
     return gone
 
 
-def without_strangers(judge: Judge, cohort: Cohort, session: Session) -> SessionRegister:
-    """The register of a session, with nobody's name in it but those of carers."""
-    names = {name for _, stay in judge.people(session)[1] for name in stay.names}
-    hide = hiding((), shown=names, kept=[carer.name for carer in cohort.carers])
-    return rewritten(judge.register(session), hide)
+def _due(
+    connection: Connection, *, before: datetime, now: datetime, limit: int | None
+) -> list[str]:
+    """The cohorts that are to be looked at: again, and for the first time."""
+    session, cohort, look = tables.session, tables.cohort, tables.stranger_look
+    again = select(look.c.cohort_id).where(look.c.next_at <= now).order_by(look.c.next_at)
+    first = (
+        select(session.c.cohort_id)
+        .join(cohort, cohort.c.id == session.c.cohort_id)
+        .where(
+            session.c.week == 1,
+            session.c.ends_at < before,
+            cohort.c.created_at < before,
+            session.c.cohort_id.not_in(select(look.c.cohort_id)),
+        )
+        .order_by(session.c.ends_at, session.c.cohort_id)
+    )
+    found = [
+        *connection.execute(again.limit(limit)).scalars(),
+        *connection.execute(first.limit(limit)).scalars(),
+    ]
+    return found[:limit]
 
 
-def _forget(
-    connection: Connection, cohort: Cohort, weeks: list[int], *, before: datetime, now: datetime
-) -> int:
-    evidence = read_evidence(connection, cohort)
-    # Corrections and messages are kept and laid on top again whenever the register is read.
-    judge = Judge(cohort, replace(evidence, corrections=(), messages=()), now=now)
-    gone: list[Stay] = []
-    for session in cohort.sessions:
-        if session.week not in weeks:
-            continue
-        strangers = [stay for _, stay in judge.people(session)[1]]
-        entry = read_register(connection, cohort.id, session.week)
-        if strangers and entry.frozen is None:
-            told = without_strangers(judge, cohort, session)
-            kept = frozen_json(told, not_kept=STRANGERS_NOT_KEPT)
-            save_register(connection, cohort.id, replace(entry, frozen=kept))
-        gone += strangers
-    gone += [stay for stay in judge.strangers_apart() if stay.last_seen_at < before]
-    _delete(connection, gone)
-    return len(gone)
+def _look(connection: Connection, cohort_id: str, *, kept: timedelta, now: datetime) -> Look | None:
+    cohort = read_cohort(connection, cohort_id)
+    if cohort is None:
+        return None
+    marked, evidence = mark(connection, cohort_id), read_evidence(connection, cohort)
+    found = without_strangers(cohort, evidence, before=now - kept, now=now)
+    coming = [at for s in cohort.sessions if (at := s.ends_at + kept) >= now]
+    over = not coming and not evidence.events
+    next_at = None if over else min([now + AGAIN, *(at + MOMENT for at in coming)])
+    return Look(cohort=cohort, mark=marked, found=found, next_at=next_at)
 
 
-def _delete(connection: Connection, stays: Iterable[Stay]) -> None:
-    table = tables.participant_event
-    keys = [event.key for stay in stays for event in stay.events]
-    for start in range(0, len(keys), 500):
-        connection.execute(delete(table).where(table.c.key.in_(keys[start : start + 500])))
+def _carry_out(connection: Connection, look: Look, *, now: datetime) -> None:
+    if mark(connection, look.cohort.id) != look.mark:
+        return  # somebody said who it was, or more was told: the next round looks again
+    event, of = tables.participant_event, tables.stranger_look
+    for key, seen in look.found.participants.items():
+        connection.execute(
+            update(event).where(event.c.key == key).values(participant=participant_json(seen))
+        )
+    if look.found.names:
+        _rewrite(connection, look)
+    values = {"cohort_id": look.cohort.id, "looked_at": now, "next_at": look.next_at}
+    if not insert_new(connection, of, [values]):
+        connection.execute(update(of).where(of.c.cohort_id == look.cohort.id).values(**values))
+
+
+def _rewrite(connection: Connection, look: Look) -> None:
+    """A copy for one carer leaves out whom it knows; so what staff wrote must not name them."""
+    people = {name for name in look.found.names if _OF_A_PERSON.fullmatch(name)}
+    kept = [
+        *(carer.name for carer in look.cohort.carers),
+        *(facilitator.name for facilitator in look.cohort.facilitators),
+    ]
+    hide = hiding((), shown=people, kept=kept)
+    for column in _WRITTEN:
+        table: Table = column.table
+        rows = connection.execute(
+            select(table.c.id, column).where(
+                table.c.cohort_id == look.cohort.id, column.is_not(None)
+            )
+        ).all()
+        for row_id, text in rows:
+            if (told := hide(text)) != text:
+                connection.execute(update(table).where(table.c.id == row_id).values({column: told}))

@@ -10,7 +10,9 @@ from sqlalchemy import select
 
 from course.model import EventKind, Participant, ParticipantEvent, Platform, RegisterEntry, Source
 from course.store import cohorts, evidence, registers, tables
+from course.store.retention import Periods, retain
 from course.store.unmatched import forget_unmatched
+from settings import Settings
 from tests.factories import make_carer, make_cohort
 from tests.web.conftest import Door
 
@@ -186,19 +188,29 @@ def test_a_change_needs_a_reason_and_something_to_change(door: Door) -> None:
     assert door.call("PATCH", "/carers/nobody", json={"reason": "x"}).status_code == 404
 
 
-def test_once_strangers_are_forgotten_only_corrections_change_that_session(door: Door) -> None:
+def test_once_strangers_are_forgotten_that_session_is_judged_as_ever(door: Door) -> None:
     attends(door, "Maya Patel")
     attends(door, "Galaxy Tab", email="")
     assert "Galaxy Tab" in door.call("GET", "/cohorts/cohort-1/attendance").get_data(as_text=True)
     page = door.client.get("/cohorts/cohort-1", headers=door.token("admin"))
-    assert "kept for 30 days after their session" in page.get_data(as_text=True)
+    assert "kept for 30 days after the session" in page.get_data(as_text=True)
     door.clock.move(timedelta(days=31))
-    with door.database.write() as connection:
-        before = door.clock() - timedelta(days=30)
-        assert forget_unmatched(connection, before=before, now=door.clock()) == 1
+    assert forget_unmatched(door.database, kept=timedelta(days=30), now=door.clock()) == 1
     report = door.call("GET", "/cohorts/cohort-1/attendance").get_json()
     assert "Galaxy Tab" not in str(report)
     assert report["carers"][0]["weeks"][0]["minutes_present"] == 30
+    assert report["unmatched"] == []
+    ticked = door.call("PUT", "/cohorts/cohort-1/sessions/1/ticks/carer-1", json={"camera": "on"})
+    assert ticked.status_code == 200
+    report = door.call("GET", "/cohorts/cohort-1/attendance").get_json()
+    assert report["carers"][0]["weeks"][0]["camera"] == "on"
+
+
+def test_once_the_evidence_is_gone_only_corrections_change_a_session(door: Door) -> None:
+    attends(door, "Maya Patel")
+    door.clock.move(timedelta(days=200))
+    periods = Periods(**Settings(_env_file=None).periods())  # type: ignore[call-arg]
+    assert retain(door.database, periods, now=door.clock())
     for method, path, body in (
         ("PUT", "ticks/carer-1", {"camera": "on"}),
         ("DELETE", "shared-devices/carer-1", None),

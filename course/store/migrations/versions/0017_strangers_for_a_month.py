@@ -1,9 +1,11 @@
-"""When the people whom nobody knew were taken out of a closed session's evidence."""
+"""When each cohort was last looked at for people whom nobody knew, and when it is next."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+
+from course.store.types import UtcDateTime
 
 revision = "0017"
 down_revision = "0016"
@@ -12,6 +14,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column(
-        "register", sa.Column("strangers_gone_at", sa.DateTime(timezone=True), nullable=True)
+    op.create_table(
+        "stranger_look",
+        sa.Column("cohort_id", sa.String(32), sa.ForeignKey("cohort.id"), primary_key=True),
+        sa.Column("looked_at", UtcDateTime(), nullable=False),
+        sa.Column("next_at", UtcDateTime(), nullable=True, index=True),
     )
