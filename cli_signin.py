@@ -78,14 +78,15 @@ def signout(name: str, *, as_json: bool) -> None:
     with open_database(read_settings()).write() as connection:
         ended = shut_out(connection, name, now=at)
         told = asdict(ended)
-        add_audit(
-            connection,
-            actor="operator",
-            action="staff.shut_out",
-            subject=name,
-            now=at,
-            detail=told,
-        )
+        if any(told.values()):
+            add_audit(
+                connection,
+                actor="operator",
+                action="staff.shut_out",
+                subject=name,
+                now=at,
+                detail=told,
+            )
     if not any(told.values()):
         raise click.ClickException(
             f"Nothing of {name} was live. Write the name as on their links and tokens: "

@@ -18,7 +18,9 @@ FORMS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
 
 
 @click.command()
-@click.option("--by", default="", metavar="NAME", help="Only what people of that name did.")
+@click.option(
+    "--by", default="", metavar="NAME", help="Only of people with these words in their name."
+)
 @click.option(
     "--since",
     type=click.DateTime(FORMS),
@@ -31,7 +33,8 @@ def trail(by: str, since: datetime | None, until: datetime | None, *, as_json: b
     """Show who did what, and whose data that touched.
 
     After a breach: what a sign-in that was misused saw, took away and changed. Times are those of
-    the practice.
+    the practice. Looks at the same within an hour are noted once, so those of the hour before are
+    shown too.
     """
     from course.store.trail import read_trail, touched
 
@@ -90,7 +93,9 @@ def _shown(lines: list[Line], affected: list[Touched], zone: ZoneInfo) -> str:
     ]
     count = sum(len(one.carers) for one in affected)
     told = [*grid(shape, rows, paint=paint, width=width()), ""]
-    told += [paint(f"Whose data: {count} carers of {len(affected)} cohorts", "head")]
+    carers = f"{count} carer{'' if count == 1 else 's'}"
+    cohorts = f"{len(affected)} cohort{'' if len(affected) == 1 else 's'}"
+    told += [paint(f"Whose data: {carers} of {cohorts}", "head")]
     for one in affected:
         actions = ", ".join(f"{action} {times}x" for action, times in sorted(one.actions.items()))
         names = "; ".join(inert(name) for name in one.carers.values())

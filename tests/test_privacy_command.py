@@ -10,6 +10,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
@@ -35,6 +36,8 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     database = open_sealed(**Settings.load().storage())
     database.migrate()
     save_full_cohort(database)
+    with database.write() as connection:
+        connection.execute(tables.cohort.update().values(created_at=now() - timedelta(days=99)))
     return database
 
 
@@ -160,7 +163,7 @@ def test_the_trail_says_what_a_sign_in_touched_and_whose_data_that_was(stored: D
     done = trail("--by", "ann")
     assert done.exit_code == 0, done.output
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
-    assert "Whose data: 1 carers of 1 cohorts" in done.stdout
+    assert "Whose data: 1 carer of 1 cohort" in done.stdout
     assert "Winter 2027 (evidence.view 1x): Tom Becker" in done.stdout
     assert "Bo" not in done.stdout
     told = json.loads(trail("--json").stdout)
@@ -177,7 +180,7 @@ def test_a_look_at_everything_touches_everybody_and_what_is_older_is_left_out(
     assert "Nothing was done" in trail().stdout
     seen: dict[str, Any] = {"detail": {"cohorts": "all"}}
     noted(stored, "admin Bo", "attention.view", "attention", **seen)
-    assert "Whose data: 20 carers of 1 cohorts" in trail().stdout
+    assert "Whose data: 20 carers of 1 cohort" in trail().stdout
     assert "cohort.view" not in trail().stdout
     long_ago = f"{now() - timedelta(days=9):%Y-%m-%d}"
     assert "cohort.view" in trail("--since", long_ago).stdout
@@ -186,5 +189,23 @@ def test_a_look_at_everything_touches_everybody_and_what_is_older_is_left_out(
 def test_a_facilitators_overview_touches_the_cohorts_given_to_them(stored: Database) -> None:
     for given in ([], [FULL]):
         noted(stored, "facilitator Cy", "attention.view", "attention", detail={"cohorts": given})
-        count = 20 * len(given)
-        assert f"Whose data: {count} carers of {len(given)} cohorts" in trail("--by", "Cy").stdout
+        expected = "20 carers of 1 cohort" if given else "0 carers of 0 cohorts"
+        assert f"Whose data: {expected}" in trail("--by", "Cy").stdout
+
+
+def test_a_look_that_was_noted_in_the_hour_before_stands_for_a_later_one(stored: Database) -> None:
+    at = now() - timedelta(hours=5)
+    noted(stored, "facilitator Ann Lee", "cohort.view", FULL, now=at)
+    noted(stored, "facilitator Ann Lee", "staff.signin", "Ann Lee", now=at)
+    since = (at + timedelta(minutes=20)).astimezone(ZoneInfo("Europe/London"))
+    shown = trail("--since", f"{since:%Y-%m-%dT%H:%M}", "--by", "ann  LEE").stdout
+    assert "20 carers of 1 cohort" in shown
+    assert "staff.signin" not in shown
+    assert "Nothing was done" in trail("--by", "Joanna").stdout
+
+
+def test_a_cohort_that_was_opened_afterwards_was_not_seen(stored: Database) -> None:
+    noted(stored, "admin Bo", "cohorts.view", "cohorts", detail={"cohorts": "all"})
+    with stored.write() as connection:
+        connection.execute(tables.cohort.update().values(created_at=now() + timedelta(hours=1)))
+    assert "0 carers of 0 cohorts" in trail().stdout

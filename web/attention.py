@@ -31,7 +31,7 @@ def add_attention(api: Operations) -> None:
         answers={200: AttentionOut},
     )
     def attention(caller: Caller, query: AttentionPage) -> Response:
-        note_overview(api.database, caller, api.clock())
+        note_overview(api.database, caller, "attention", api.clock())
         found = read_attention(
             api.database, caller, clock=api.clock, limit=query.limit, offset=query.offset
         )

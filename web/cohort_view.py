@@ -16,14 +16,13 @@ from course.restriction import shown_name
 from course.store import access, cohorts, mail, registers
 from course.store.cohorts import Enrolment
 from course.store.database import Connection, Database
-from course.store.trail import ALL, OVERVIEW
+from course.store.trail import ALL, NOTED_FOR
 from integration.scheduling import Refused
 from web.access import Caller
 from web.problems import Problem
 from web.progress import progress_of
 
 WAIT = timedelta(seconds=18)  # an answer within 20 s, with what the answer itself takes
-NOTED_FOR = timedelta(hours=1)
 WAITERS = 16  # so many requests may wait at once; the other threads stay free for webhooks
 
 
@@ -41,10 +40,10 @@ def note_view(database: Database, caller: Caller, cohort_id: str, now: datetime)
     _note(database, caller, "cohort.view", cohort_id, now, None)
 
 
-def note_overview(database: Database, caller: Caller, now: datetime) -> None:
-    """The same of whoever looks at people of all their cohorts at once."""
+def note_overview(database: Database, caller: Caller, of: str, now: datetime) -> None:
+    """The same of whoever looks at people of all their cohorts at once; `of` is in `OVERVIEWS`."""
     seen = ALL if caller.cohort_ids is None else list(caller.cohort_ids)
-    _note(database, caller, OVERVIEW, "attention", now, {"cohorts": seen})
+    _note(database, caller, f"{of}.view", of, now, {"cohorts": seen})
 
 
 def _note(

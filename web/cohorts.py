@@ -16,6 +16,7 @@ from web.cohort_view import (
     cohort_json,
     expected_version,
     known_cohort,
+    note_overview,
     note_view,
     problem_of,
 )
@@ -68,6 +69,7 @@ def add_cohorts(
         answers={200: CohortsOut},
     )
     def listed(caller: Caller, query: Page) -> Response:
+        note_overview(database, caller, "cohorts", api.clock())
         if query.rule is not None:
             standings.refresh_few(database, now=api.clock(), only_ids=caller.cohort_ids)
         with database.read() as connection:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from course.store import access, staff_sessions
-from course.store.database import Database
+from course.store.database import Connection, Database
 from course.store.hashing import token_hash
 from course.store.staff_sessions import Staff
 
@@ -34,12 +34,11 @@ class FirstFactor:
                 return staff_sessions.find_link(connection, self.ref, now=now)
             return of_token(access.find_token_of_id(connection, self.ref, now=now))
 
-    def use(self, database: Database, *, now: datetime) -> Staff | None:
+    def use(self, connection: Connection, *, now: datetime) -> Staff | None:
         """The same; from now on a link signs nobody in."""
         if self.kind == "token":
-            return self.find(database, now=now)
-        with database.write() as connection:
-            return staff_sessions.use_link(connection, self.ref, now=now)
+            return of_token(access.find_token_of_id(connection, self.ref, now=now))
+        return staff_sessions.use_link(connection, self.ref, now=now)
 
 
 def by_link(link: str) -> FirstFactor:

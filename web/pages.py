@@ -159,7 +159,7 @@ def create_pages(pages: Pages) -> Blueprint:
 
     @page("/attention", _STAFF)
     def needs_a_person(caller: Caller) -> AnyResponse:
-        note_overview(pages.database, caller, pages.clock())
+        note_overview(pages.database, caller, "attention", pages.clock())
         offset = max(0, request.args.get("offset", 0, type=int))
         found = read_attention(
             pages.database, caller, clock=pages.clock, limit=LISTED, offset=offset

@@ -68,7 +68,8 @@ class SecondFactors:
         """A fresh one. `instead`: the person has just proved that they hold the one they have."""
         secret = new_secret()
         until = (self._clock() + OFFERED_FOR).isoformat()
-        kept = {"secret": secret, "of": name, "instead": instead, "until": until}
+        kept = {"secret": secret, "of": name, "instead": self._replaced(name, instead)}
+        kept |= {"until": until}
         return self._offer(name, secret, str(self._signer.dumps(kept)))
 
     def offered(self, name: str, signed: str, *, instead: bool = False) -> Offer | None:
@@ -77,11 +78,16 @@ class SecondFactors:
             kept = self._signer.loads(signed[:1000])
         except BadData:
             return None
-        if kept["of"] != name or kept["instead"] != instead:
-            return None
+        if kept["of"] != name or kept["instead"] != self._replaced(name, instead):
+            return None  # somebody else's, or to replace another app than the one there is
         if datetime.fromisoformat(kept["until"]) <= self._clock():
             return None
         return self._offer(name, kept["secret"], signed)
+
+    def _replaced(self, name: str, instead: bool) -> str:
+        """Which app is replaced: whoever has proved that they hold it holds no later one."""
+        factor = self.of(name) if instead else None
+        return factor.added_at.isoformat() if factor else ""
 
     def _offer(self, name: str, secret: str, signed: str) -> Offer:
         address = app_address(secret, name=name, issuer=self._issuer)

@@ -144,11 +144,8 @@ class SecondStep:
         return self._let_in(pending)
 
     def _let_in(self, pending: Pending) -> AnyResponse:
-        staff = pending.first.use(self._sessions.database, now=self._sessions.clock())
-        if staff is None:
-            return self._too_late()
-        answer = self._sessions.begin(staff, after=pending.after, token_id=pending.first.token_id)
-        return self._forgotten(answer)
+        answer = self._sessions.begin_with(pending.first, after=pending.after)
+        return self._too_late() if answer is None else self._forgotten(answer)
 
     def _pending(self) -> Pending | None:
         """Whoever is between the steps; None when their time, link or token has ended."""

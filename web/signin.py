@@ -91,10 +91,7 @@ def create_signin(
         staff = first.find(database, now=clock())
         if staff is not None and second.wanted(staff):
             return second.begin(first, after=after)
-        staff = first.use(database, now=clock())
-        if staff is None:
-            return None
-        return sessions.begin(staff, after=after, token_id=first.token_id)
+        return sessions.begin_with(first, after=after)
 
     if identity is not None:
         add_entra(

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from course.store import tables
+from course.store.audit_trail import plain_person
 
 ALL = "all"
-OVERVIEW = "attention.view"  # of many cohorts at once
+OVERVIEWS = ("attention.view", "cohorts.view")  # of many cohorts at once
+NOTED_FOR = timedelta(hours=1)  # looks of one person at the same are noted once in that time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,26 +46,36 @@ class Touched:
 def read_trail(
     connection: Connection, *, since: datetime, until: datetime, by: str = ""
 ) -> list[Line]:
-    """The lines of that span, the oldest first; only those of people whose name has `by` in it."""
+    """The lines of that span, the oldest first, and looks noted in the hour before it, which stand
+    for later ones; only those of people in whose name each word of `by` is.
+    """
     table = tables.audit
     rows = connection.execute(
         select(table.c.at, table.c.actor, table.c.action, table.c.subject, table.c.detail)
-        .where(table.c.at >= since, table.c.at < until)
+        .where(table.c.at >= since - NOTED_FOR, table.c.at < until)
         .order_by(table.c.id)
     ).mappings()
-    wanted = by.casefold()
+    wanted = set(plain_person(by).split())
     # Names are sealed, so they are compared here.
-    return [Line(**row) for row in rows if wanted in row["actor"].casefold()]
+    return [
+        Line(**row)
+        for row in rows
+        if (row["at"] >= since or row["action"].endswith(".view"))
+        and wanted <= set(plain_person(row["actor"]).split())
+    ]
 
 
 def touched(connection: Connection, lines: Iterable[Line]) -> list[Touched]:
     """Whose data those lines are about: one carer's, or of a whole cohort everybody's."""
     found: dict[str, Touched] = {}
-    asked = select(tables.cohort.c.id, tables.cohort.c.name)
-    names = {row.id: row.name for row in connection.execute(asked)}
+    asked = select(tables.cohort.c.id, tables.cohort.c.name, tables.cohort.c.created_at)
+    rows = connection.execute(asked).all()
+    names = {row.id: row.name for row in rows}
+    made_at = {row.id: row.created_at for row in rows}
     carers = _carers(connection)
     for line in lines:
-        for cohort_id, carer_id in _about(line, names, carers):
+        there = {one: name for one, name in names.items() if made_at[one] <= line.at}
+        for cohort_id, carer_id in _about(line, there, carers):
             of = found.setdefault(cohort_id, Touched(cohort_id=cohort_id, cohort=names[cohort_id]))
             of.actions[line.action] += 1
             of.carers |= {
@@ -88,7 +100,7 @@ def _about(
     line: Line, cohorts: dict[str, str], carers: dict[str, tuple[str, str]]
 ) -> Sequence[tuple[str, str | None]]:
     """(cohort, carer or everybody) that a line is about; none of what is about no cohort."""
-    if line.action == OVERVIEW:
+    if line.action in OVERVIEWS:
         seen = (line.detail or {}).get("cohorts", ALL)
         return [(one, None) for one in cohorts if seen == ALL or one in seen]
     parts = line.subject.split("/")

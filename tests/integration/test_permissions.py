@@ -27,6 +27,12 @@ RECORDING = "cloud_recording:read:list_recording_files:admin"
         (Platform.ZOOM, RECORDING),
         (Platform.ZOOM, "meeting:read:summary:admin"),
         (Platform.ZOOM, "team_chat:read:list_user_messages:admin"),
+        (Platform.ZOOM, "meeting:read:meeting_audio"),
+        (Platform.ZOOM, "phone:read:voicemail:admin"),
+        (Platform.TEAMS, "ChannelMessage.Read.All"),
+        (Platform.TEAMS, "MailboxItem.Read.All"),
+        (Platform.TEAMS, "Files.Read.All"),
+        (Platform.TEAMS, "Sites.Read.All"),
         (Platform.TEAMS, "OnlineMeetingTranscript.Read.All"),
         (Platform.TEAMS, "ChatMessage.Read.All"),
         (Platform.TEAMS, "Calls.AccessMedia.All"),
@@ -67,6 +73,13 @@ def test_the_tokens_of_both_platforms_say_what_they_are_good_for() -> None:
         found, silent = look(providers, within=5)
     assert [one.content for one in found] == [(RECORDING,)]
     assert silent == []
+
+
+def test_platforms_that_hang_are_not_waited_for() -> None:
+    with stand_ins() as running:
+        running.trouble(platform="zoom", do="hang", seconds=1)
+        found, silent = look({Platform.ZOOM: running.zoom()}, within=0.1)
+    assert (found, silent) == ([], [Platform.ZOOM])
 
 
 def test_a_platform_that_is_down_or_does_not_tell_keeps_nobody_from_starting() -> None:

@@ -43,6 +43,7 @@ def lines(database: Database) -> list[tuple[str, str, str]]:
     ("method", "path", "body", "action", "subject"),
     [
         ("GET", "/cohorts/cohort-1", None, "cohort.view", "cohort-1"),
+        ("GET", "/api/v1/cohorts", None, "cohorts.view", "cohorts"),
         ("GET", "/attention", None, "attention.view", "attention"),
         ("GET", "/api/v1/attention", None, "attention.view", "attention"),
         ("GET", "/cohorts/cohort-1/sessions/1", None, "cohort.view", "cohort-1"),

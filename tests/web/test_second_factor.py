@@ -510,3 +510,29 @@ def test_an_app_goes_two_years_after_its_last_use(door: Door) -> None:
         for days, gone in ((730, 0), (732, 1)):
             now = NOW + timedelta(days=days)
             assert second_factor.forget_unused(connection, now=now) == gone
+
+
+def test_an_app_that_was_replaced_meanwhile_is_not_replaced_by_an_older_page(door: Door) -> None:
+    def next_code(phone: Phone) -> str:
+        door.clock.move(timedelta(minutes=1))
+        return phone.code(door.clock())
+
+    def changes(browser: Browser, held: Phone) -> tuple[Phone, str]:
+        form = {"code": next_code(held), "csrf_token": browser.csrf}
+        return browser.scan(browser.post("/account/app/change", **form))
+
+    def shows(browser: Browser, phone: Phone, offer: str) -> int:
+        form = {"offer": offer, "instead": "yes", "code": next_code(phone)}
+        return browser.post("/account/app", **form, csrf_token=browser.csrf).status_code
+
+    first = protected(door)
+    early, late = signed_in(door, first), signed_in(door, first)
+    second, offer = changes(early, first)
+    assert shows(early, second, offer) == 303
+    third, later = changes(late, second)
+    assert shows(late, third, later) == 303
+    assert shows(early, second, offer) == 409
+    with door.database.read() as connection:
+        kept = second_factor.find_factor(connection, ANN.name)
+    assert kept is not None
+    assert kept.secret == third.secret
