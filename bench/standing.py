@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 import click
 from sqlalchemy import Table, select, text
 
+from course.attendance import Judge
 from course.model import (
     AllSessions,
     Carer,
@@ -35,7 +36,7 @@ from course.model import (
     Session,
     Source,
 )
-from course.reports import build_report, verdicts_json
+from course.reports import verdicts_json
 from course.store import cohorts, evidence, registers, revisions, series, standings, tables
 from course.store.database import Connection, Database, open_sealed
 from integration.standings import Standings
@@ -163,8 +164,8 @@ def save_originals(database: Database) -> None:
 def _close(connection: Connection, cohort: Cohort, week: int) -> None:
     entry = RegisterEntry(week=week, closed_at=NOW, record_complete=True)
     registers.save_register(connection, cohort.id, entry)
-    report = build_report(cohort, evidence.read_evidence(connection, cohort), now=NOW)
-    verdicts = verdicts_json(report, week=week)
+    judge = Judge(cohort, evidence.read_evidence(connection, cohort), now=NOW)
+    verdicts = verdicts_json(judge.register(cohort.sessions[week - 1]))
     registers.save_register(connection, cohort.id, entry, verdicts)
     revisions.add_version(
         connection, cohort.id, week, verdicts=verdicts, cause=revisions.CLOSED, now=NOW

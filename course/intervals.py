@@ -10,8 +10,11 @@ Span = tuple[datetime, datetime]
 
 def union(spans: Iterable[Span]) -> tuple[Span, ...]:
     """The same time, without overlaps and in order; touching spans become one."""
+    lasting = [span for span in spans if span[0] < span[1]]
+    if len(lasting) < 2:
+        return tuple(lasting)
     merged: list[Span] = []
-    for begin, end in sorted(span for span in spans if span[0] < span[1]):
+    for begin, end in sorted(lasting):
         if merged and begin <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(merged[-1][1], end))
         else:

@@ -195,9 +195,8 @@ def _spans_json(spans: Iterable[tuple[datetime, datetime]], zone: ZoneInfo) -> l
     return [[at.astimezone(zone).isoformat() for at in span] for span in spans]
 
 
-def verdicts_json(report: AttendanceReport, *, week: int) -> dict[str, Any]:
+def verdicts_json(register: SessionRegister) -> dict[str, Any]:
     """What a closed register keeps: each verdict with the keys of the evidence it rests on."""
-    register = next(r for r in report.registers if r.session.week == week)
     return {
         carer_id: {
             "verdict": found.verdict.value,

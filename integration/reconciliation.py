@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import structlog
 
+from course.attendance import Judge
 from course.instances import all_recorded, find_instances, instances_by_week
 from course.model import (
     Cohort,
@@ -25,7 +26,7 @@ from course.model import (
     SessionState,
 )
 from course.rehearsal import rehearsal_spans
-from course.reports import build_report, verdicts_json
+from course.reports import verdicts_json
 from course.store import access, cohorts, evidence, registers, revisions
 from course.store.database import Connection, Database
 from course.store.registers import WINDOW_AFTER, WINDOW_BEFORE
@@ -86,12 +87,12 @@ class Reconciliation:
         """
         cohort, session = self._find(cohort_id, week)
         now = self._clock()
-        if session.starts_at <= now and self._state(cohort, week, now) is RegisterState.LIVE:
+        if session.starts_at <= now and self._state(cohort, session, now) is RegisterState.LIVE:
             raise NotYet("This session is being held. Close its register when it is over.")
         reading = self._fetch(cohort, session)
         # Facts are judged by their own times: whatever the clock says, a record of a session that
         # was held and ended closes its register, and nothing else does before its time.
-        if now < session.ends_at and self._state(cohort, week, now) in UNHELD:
+        if now < session.ends_at and self._state(cohort, session, now) in UNHELD:
             raise NotYet("This session is not over. Close its register when it is.")
         self._close(cohort, session, reading, actor=actor)
 
@@ -262,8 +263,8 @@ class Reconciliation:
                 else NOT_RECORDED,
             )
             registers.save_register(connection, cohort.id, entry)
-            report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
-            verdicts = verdicts_json(report, week=session.week)
+            judge = Judge(cohort, evidence.read_evidence(connection, cohort), now=now)
+            verdicts = verdicts_json(judge.register(session))
             registers.save_register(connection, cohort.id, entry, verdicts)
             changed = revisions.add_version(
                 connection,
@@ -292,10 +293,10 @@ class Reconciliation:
         if first:
             self._closed(cohort, session.week)
 
-    def _state(self, cohort: Cohort, week: int, now: datetime) -> RegisterState:
+    def _state(self, cohort: Cohort, session: Session, now: datetime) -> RegisterState:
         with self._database.read() as connection:
-            report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
-        return next(r.state for r in report.registers if r.session.week == week)
+            judge = Judge(cohort, evidence.read_evidence(connection, cohort), now=now)
+        return judge.register(session).state
 
     def _find(self, cohort_id: str, week: int) -> tuple[Cohort, Session]:
         with self._database.read() as connection:

@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, union, update
 
+from course.attendance import Judge
 from course.instances import WINDOW_AFTER, WINDOW_BEFORE
 from course.model import Cohort, Platform
-from course.reports import build_report, verdicts_json
+from course.reports import verdicts_json
 from course.store import access, cohorts, tables
 from course.store.evidence import known_instances, read_evidence
 
@@ -111,17 +112,20 @@ def revise(
     """
     evidence = read_evidence(connection, cohort)
     asked = None if weeks is None else set(weeks)
-    closed = [
+    closed = {
         entry.week
         for entry in evidence.registers
         if entry.closed_at is not None and (asked is None or entry.week in asked)
-    ]
+    }
     if not closed:
         return []
-    report = build_report(cohort, evidence, now=now)
+    judge = Judge(cohort, evidence, now=now)
     changed = []
-    for week in closed:
-        verdicts = verdicts_json(report, week=week)
+    for session in cohort.sessions:
+        week = session.week
+        if week not in closed:
+            continue
+        verdicts = verdicts_json(judge.register(session))
         if not add_version(connection, cohort.id, week, verdicts=verdicts, cause=cause, now=now):
             continue
         table = tables.register
