@@ -17,9 +17,10 @@ import requests
 
 from demo import environment, free_port
 from sandbox.config import SandboxConfig
+from tests import nursery
+from tests.nursery import ROOT
 from tests.postgresql import Cluster
 
-ROOT = Path(__file__).parent.parent
 START_WITHIN = 60.0
 # An older release, whose workflows this one cannot carry on in the middle.
 OLDER = (
@@ -31,12 +32,19 @@ OLDER = (
 class Process:
     """One of our commands; what it says goes into a file."""
 
-    def __init__(self, arguments: tuple[str, ...], env: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, arguments: tuple[str, ...], env: dict[str, str], log: Path, *, code: str
+    ) -> None:
         self._log = log
+        self._process: nursery.Process | subprocess.Popen[bytes]
         with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, *arguments], cwd=ROOT, env=env, stdout=output, stderr=output
-            )
+            if code:
+                command = [sys.executable, "-c", code, *arguments]
+                self._process = subprocess.Popen(
+                    command, cwd=ROOT, env=env, stdout=output, stderr=output
+                )
+            else:
+                self._process = nursery.circle(*arguments, env=env, stdout=output, stderr=output)
         self.pid = self._process.pid
 
     def says(self, words: str) -> str:
@@ -89,9 +97,8 @@ class Provider:
         answers(self.config.base_url)
 
     def _run(self, *arguments: str, code: str = "", **settings: str) -> Process:
-        command = ("-c", code) if code else ("-m", "cli")
         log = self._folder / f"log-{len(self._processes)}"
-        process = Process((*command, *arguments), {**self._env, **settings}, log)
+        process = Process(arguments, {**self._env, **settings}, log, code=code)
         self._processes.append(process)
         return process
 
@@ -117,13 +124,8 @@ class Provider:
     def headers(self) -> dict[str, str]:
         """Those of an administrator."""
         if not self._headers:
-            made = subprocess.run(
-                [sys.executable, "-m", "cli", "token", "create", "--role", "admin", "--name", "A"],
-                cwd=ROOT,
-                env=self._env,
-                capture_output=True,
-                text=True,
-                check=True,
+            made = nursery.run_circle(
+                *("token", "create", "--role", "admin", "--name", "A"), env=self._env, check=True
             )
             self._headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
         return self._headers

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,20 +15,19 @@ import pytest
 import requests
 
 from demo import free_port
+from tests.nursery import Process, circle
 
-ROOT = Path(__file__).parent.parent
 OURS = ("ZOOM_", "TEAMS_", "GRAPH_", "LOGIN_", "DATABASE_", "DATA_", "PUBLIC_")
 PROMPT = {"Maya Patel", "Daniel Cohen", "Owen Davies"}
 
 
 @contextmanager
-def serving(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def serving(folder: Path, port: int) -> Iterator[Process]:
     """What `make serve` runs; everything that it says is in `said`."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
     with (folder / "said").open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "serve", "--with-stand-ins", "--port", str(port)],
-            cwd=ROOT,
+        process = circle(
+            *("serve", "--with-stand-ins", "--port", str(port)),
             env=env | {"DATA_DIR": str(folder)},
             stdout=said,
             stderr=said,

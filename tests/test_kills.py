@@ -6,8 +6,6 @@ The stand-ins kill the service themselves, so each kill falls exactly where it i
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,9 +17,9 @@ import requests
 
 from demo import environment, free_port
 from sandbox.config import SandboxConfig
+from tests.nursery import Process, circle, run_circle
 from tests.postgresql import cluster, needs_postgresql
 
-ROOT = Path(__file__).parent.parent
 SERVER = {"zoom": "zoom", "teams": "graph"}
 HOUSEHOLDS: list[dict[str, Any]] = [
     {"reference": "H1", "carers": [{"name": "Maya Patel", "email": "maya@example.com"}]},
@@ -44,13 +42,13 @@ class Service:
         self.env = environment(config, public_url=self.url, data_dir=folder, clean=True)
         if database_url is not None:
             self.env["DATABASE_URL"] = database_url
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         # One carer is enough where only the database differs.
         self.households = HOUSEHOLDS[:1] if database_url else HOUSEHOLDS
         self.headers: dict[str, str] = {}
 
-    def circle(self, *arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "cli", *arguments], cwd=ROOT, env=self.env)
+    def circle(self, *arguments: str) -> Process:
+        return circle(*arguments, env=self.env)
 
     def start(self) -> int:
         """Start the service and wait until it is ready; its process id."""
@@ -159,13 +157,8 @@ def running(folder: Path, database_url: str | None) -> Iterator[Service]:
     try:
         _await(service.stand_ins)
         service.start()
-        made = subprocess.run(
-            [sys.executable, "-m", "cli", "token", "create", "--role", "admin", "--name", "Ann"],
-            cwd=ROOT,
-            env=service.env,
-            capture_output=True,
-            text=True,
-            check=True,
+        made = run_circle(
+            *("token", "create", "--role", "admin", "--name", "Ann"), env=service.env, check=True
         )
         service.headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
         yield service

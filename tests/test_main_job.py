@@ -18,11 +18,13 @@ import pytest
 import requests
 
 from demo import free_port
+from tests.nursery import ROOT, run_circle
 
-ROOT = Path(__file__).parent.parent
 
-
-def circle(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def from_nothing(
+    *arguments: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command as an operator starts it; other tests fork theirs from `tests/nursery.py`."""
     return subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
         cwd=ROOT,
@@ -36,7 +38,7 @@ def circle(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Com
 
 @pytest.mark.slow
 def test_the_demonstration_tells_the_whole_story_on_both_platforms(tmp_path: Path) -> None:
-    done = circle("demo", "--output", str(tmp_path))
+    done = from_nothing("demo", "--output", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "expectations of the story met on both platforms" in done.stdout
     assert "week 2: Galaxy Tab, 20 minutes" in done.stdout
@@ -77,7 +79,7 @@ def test_a_service_from_the_command_line_up_to_its_end(tmp_path: Path) -> None:
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("ZOOM_", "TEAMS_"))}
     env = plain | {"DATA_DIR": str(tmp_path), "PUBLIC_URL": url}
     with serving(env, port) as process:
-        made = circle("token", "create", "--role", "admin", "--name", "Ann", env=env)
+        made = from_nothing("token", "create", "--role", "admin", "--name", "Ann", env=env)
         headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
         body = {"name": "Spring", "platform": "zoom", "first_session_on": "2027-01-09"}
         refused = requests.post(f"{url}/api/v1/cohorts", json=body, headers=headers, timeout=10)
@@ -85,12 +87,12 @@ def test_a_service_from_the_command_line_up_to_its_end(tmp_path: Path) -> None:
         assert "ZOOM_ACCOUNT_ID" in refused.json()["detail"]
         file = tmp_path / "cohort.json"
         file.write_text(json.dumps(body))
-        told = circle("cohort", "create", str(file), env=env)
+        told = run_circle("cohort", "create", str(file), env=env)
         assert told.returncode == 1
         assert "ZOOM_CLIENT_SECRET" in told.stderr
-        assert "No cohort has been opened yet." in circle("cohort", "list", env=env).stdout
-        assert circle("report", "unknown", env=env).returncode == 1
-        assert "not configured" in circle("doctor", env=env).stdout
+        assert "No cohort has been opened yet." in run_circle("cohort", "list", env=env).stdout
+        assert run_circle("report", "unknown", env=env).returncode == 1
+        assert "not configured" in run_circle("doctor", env=env).stdout
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
 
@@ -98,7 +100,7 @@ def test_a_service_from_the_command_line_up_to_its_end(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_half_configured_settings_stop_the_start_and_name_what_is_missing(tmp_path: Path) -> None:
     env = os.environ | {"DATA_DIR": str(tmp_path), "ZOOM_ACCOUNT_ID": "a"}
-    done = circle("serve", "--port", str(free_port()), env=env)
+    done = run_circle("serve", "--port", str(free_port()), env=env)
     assert done.returncode == 1
     assert "ZOOM_CLIENT_SECRET" in done.stderr
     assert "Traceback" not in done.stderr

@@ -16,8 +16,6 @@ import resource
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,8 +28,8 @@ import requests
 
 from demo import environment, free_port
 from sandbox.config import SandboxConfig
+from tests.nursery import circle
 
-ROOT = Path(__file__).parent.parent
 IN_TIME = 3.0  # seconds; Zoom waits no longer
 CONFIG = SandboxConfig(base_url="http://127.0.0.1:9")  # nobody is there: nothing is asked of it
 numbers = itertools.count(1)
@@ -49,11 +47,7 @@ class Service:
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "serve", "--port", str(self.port)],
-            cwd=ROOT,
-            env=self.env,
-        )
+        self.process = circle("serve", "--port", str(self.port), env=self.env)
         until = time.monotonic() + 30
         while time.monotonic() < until:
             with contextlib.suppress(requests.RequestException):

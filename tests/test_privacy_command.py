@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from course.store.access import add_audit
 from course.store.database import Database, open_sealed
 from course.store.erasures import Erasures
 from settings import Settings
+from tests.nursery import circle
 from tests.web.full_cohort import FULL, save_full_cohort
 
 
@@ -132,15 +130,12 @@ def test_without_a_file_a_copy_goes_to_standard_output() -> None:
 def test_an_erasure_that_is_killed_in_the_middle_is_carried_out_at_the_next_start(
     stored: Database, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "cli", "privacy", "erase", "full-1", "--reason", "asked"]
-    code = Path(__file__).parent.parent
-    env = os.environ | {"PYTHONPATH": str(code)}
     written = tmp_path / "erasures.jsonl"
-    with subprocess.Popen([*command, "--yes"], cwd=tmp_path, env=env, stdout=-1) as process:
-        while process.poll() is None and not (written.exists() and written.stat().st_size):
-            pass  # busy on purpose: the commit follows within a millisecond
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
+    process = circle(*("privacy", "erase", "full-1", "--reason", "asked", "--yes"), cwd=tmp_path)
+    while process.poll() is None and not (written.exists() and written.stat().st_size):
+        pass  # busy on purpose: the commit follows within a millisecond
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
     Erasures(stored, data_dir=tmp_path, clock=now).reapply()
     assert "Maya Patel" not in names(stored)
     assert len(names(stored)) > 1

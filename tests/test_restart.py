@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,10 +21,10 @@ import requests
 
 from demo import environment, free_port
 from sandbox.config import SandboxConfig
+from tests.nursery import Process, circle
 from tests.postgresql import cluster, needs_postgresql
 from tests.test_own_trouble import join, signed
 
-ROOT = Path(__file__).parent.parent
 STOPS_WITHIN = 10.0  # seconds; what a unit and a container are given is longer
 pytestmark = pytest.mark.slow
 
@@ -44,9 +42,8 @@ class Two:
         for port in self.ports:
             self._await(port)
 
-    def _begin(self, port: int) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "cli", "serve", "--port", str(port)]
-        return subprocess.Popen(command, cwd=ROOT, env=self.env)
+    def _begin(self, port: int) -> Process:
+        return circle("serve", "--port", str(port), env=self.env)
 
     def _await(self, port: int) -> None:
         until = time.monotonic() + 30

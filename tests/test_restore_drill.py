@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests.nursery import run_circle
 from tests.postgresql import cluster, needs_postgresql
-from tests.test_kills import ROOT, Service, running
+from tests.test_kills import Service, running
 
 pytestmark = pytest.mark.slow
 
 
 def circle(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
     """One command, beside the service or while it is stopped."""
-    return subprocess.run(
-        [sys.executable, "-m", "cli", *arguments],
-        cwd=ROOT,
-        env=service.env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_circle(*arguments, env=service.env)
 
 
 def names(service: Service, platform: str) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,9 @@ from cli import main
 from course.store import tables
 from course.store.database import Database, open_sealed
 from settings import Settings
+from tests.nursery import run_circle
 from tests.web.full_cohort import FULL, NAMES, save_full_cohort
 from tests.web.report_files import FORMATS, text
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -99,15 +96,10 @@ def test_a_file_that_cannot_be_written_is_one_line(stored: Database, tmp_path: P
 @pytest.mark.parametrize("form", ["pdf", "xlsx"])
 def test_nothing_binary_goes_to_a_terminal(tmp_path: Path, form: str) -> None:
     ours, theirs = os.openpty()
-    done = subprocess.run(
-        [sys.executable, "-m", "cli", "report", "any", "--format", form],
-        cwd=ROOT,
+    done = run_circle(
+        *("report", "any", "--format", form),
         env=os.environ | {"DATA_DIR": str(tmp_path)},
         stdout=theirs,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
     )
     os.close(theirs)
     os.close(ours)

@@ -7,14 +7,13 @@ import os
 import select
 import signal
 import struct
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 from sqlalchemy import update
@@ -23,11 +22,11 @@ from cli_common import now
 from course.store import tables
 from course.store.database import Database
 from tests.cli.test_opening import body, served
+from tests.nursery import Process, circle, run_circle
 from tests.web.conftest import Door
 from tests.web.full_cohort import FULL, save_full_cohort
 from web.terminal_text import columns
 
-ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0
 
 pytestmark = pytest.mark.slow
@@ -37,7 +36,8 @@ pytestmark = pytest.mark.slow
 class Terminal:
     """A command on a terminal of its own."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
+    pipe: IO[str]
     ours: int
     seen: str = ""
 
@@ -60,11 +60,6 @@ class Terminal:
         self.seen = ""
 
 
-def _as_from_a_terminal() -> None:
-    """Who started the tests may have told them to ignore Ctrl-C; a terminal tells nobody that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @contextmanager
 def terminal(
     *arguments: str, wide: int = 80, stdout_too: bool = True, **settings: str
@@ -72,24 +67,25 @@ def terminal(
     """Run a command; standard error is the terminal, and standard output too unless it is piped."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, wide, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli", *arguments],
-        cwd=ROOT,
-        env={k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"TERM": "xterm"} | settings,
-        stdin=theirs,
-        stdout=theirs if stdout_too else subprocess.PIPE,
-        stderr=theirs,
-        preexec_fn=_as_from_a_terminal,  # noqa: PLW1509  no thread of ours is running
-    )
-    os.close(theirs)
-    try:
-        yield Terminal(process, ours)
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
-        os.close(ours)
+    reading, writing = os.pipe()
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        process = circle(
+            *arguments,
+            env={k: v for k, v in os.environ.items() if k != "COLUMNS"}
+            | {"TERM": "xterm"}
+            | settings,
+            stdin=theirs,
+            stdout=theirs if stdout_too else writing,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        os.close(writing)
+        try:
+            yield Terminal(process, pipe, ours)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours)
 
 
 @pytest.fixture
@@ -100,16 +96,7 @@ def stored(database: Database) -> Database:
 
 def told(*arguments: str, **settings: str) -> str:
     """What goes into a pipe."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cli", *arguments],
-        cwd=ROOT,
-        env=os.environ | settings,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    return done.stdout
+    return run_circle(*arguments, env=os.environ | settings, timeout=PATIENCE).stdout
 
 
 @pytest.mark.usefixtures("stored")
@@ -152,8 +139,7 @@ def test_progress_is_on_the_terminal_and_the_answer_in_the_pipe(door: Door) -> N
         served(door.app) as url,
         terminal("cohort", "create", str(file), "--url", url, stdout_too=False) as shown,
     ):
-        assert shown.process.stdout is not None
-        answer = shown.process.stdout.read().decode()
+        answer = shown.pipe.read()
         assert shown.process.wait(timeout=PATIENCE) == 0
         bar = shown.until("\0")
     assert answer.startswith("opened-1\nSpring on Zoom: ready\n")

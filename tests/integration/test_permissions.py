@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +13,9 @@ from integration.permissions import USED, excess, look
 from integration.provider import MeetingProvider
 from sandbox.config import GRAPH_ROLES, ZOOM_SCOPES, SandboxConfig
 from tests.fakes import FakeProvider
+from tests.nursery import ROOT, run_circle
 from tests.stand_ins import stand_ins
 
-ROOT = Path(__file__).parent.parent.parent
 RECORDING = "cloud_recording:read:list_recording_files:admin"
 
 
@@ -97,15 +95,7 @@ def test_the_service_does_not_start_with_a_permission_to_read_recordings(tmp_pat
         env = environment(
             running.config, public_url="http://127.0.0.1", data_dir=tmp_path, clean=True
         )
-        done = subprocess.run(
-            [sys.executable, "-m", "cli", "serve", "--port", str(free_port())],
-            cwd=ROOT,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = run_circle("serve", "--port", str(free_port()), env=env, timeout=60)
     assert done.returncode == 1
     assert "OnlineMeetingRecording.Read.All" in done.stderr
     assert "API permissions" in done.stderr
