@@ -92,7 +92,7 @@ def _database(database: Database) -> Iterator[Finding]:
 def _audit(database: Database) -> Iterator[Finding]:
     """The chain of the audit trail, with what to compare when an old copy was put back."""
     try:
-        with database.read() as connection:
+        with database.read(snapshot=True) as connection:
             found = audit_trail.check(connection)
             used = staff_sessions.anybody_known(connection)
     except UnreadableField:

@@ -18,6 +18,7 @@ from course.programme import COURSE
 from course.store import access, changes, cohorts, registers
 from course.store import series as series_store
 from course.store.database import Database, Transaction
+from course.store.holding import hold_cohorts
 
 SAME_CLICK = timedelta(minutes=1)
 HOUSEHOLDS = 200  # of a cohort; as many as one can be opened with
@@ -277,6 +278,7 @@ class Amending:
         if to_cohort == cohort_id:
             raise Refused("unacceptable", "The household is there already.", field="to_cohort")
         with self._database.write() as connection:
+            hold_cohorts(connection, cohort_id, to_cohort)
             cohort = self._changeable(connection, cohort_id, expected)
             carers = [c for c in cohort.carers if c.household == reference]
             if not carers:
@@ -371,6 +373,7 @@ class Amending:
             return self._changed(connection, cohort_id, actor, "cohort.cancel")
 
     def _known(self, connection: Transaction, cohort_id: str, expected: int | None) -> Cohort:
+        hold_cohorts(connection, cohort_id)
         cohort = cohorts.read_cohort(connection, cohort_id)
         if cohort is None:
             raise Refused("unknown", "There is no such cohort.")

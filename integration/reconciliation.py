@@ -29,6 +29,7 @@ from course.rehearsal import rehearsal_spans
 from course.reports import verdicts_json
 from course.store import access, cohorts, evidence, registers, revisions
 from course.store.database import Connection, Database
+from course.store.holding import hold_cohorts
 from course.store.registers import WINDOW_AFTER, WINDOW_BEFORE
 from course.store.series import StoredSeries
 from integration.provider import MeetingProvider, PlatformRecord, ProviderError, Series
@@ -129,6 +130,7 @@ class Reconciliation:
         revised = 0
         for cohort, weeks in found:
             with self._database.write() as connection:
+                hold_cohorts(connection, cohort.id)
                 changed = revisions.revise(
                     connection,
                     cohort,
@@ -190,6 +192,7 @@ class Reconciliation:
             and all(one.complete or not one.events for one in records),
         )
         with self._database.write() as connection:
+            hold_cohorts(connection, cohort.id)
             evidence.save_events(connection, record.events)
             complete = self._is_complete(connection, cohort, session, record)
             entry = registers.read_register(connection, cohort.id, session.week)
@@ -251,6 +254,7 @@ class Reconciliation:
     def _close(self, cohort: Cohort, session: Session, reading: _Reading, *, actor: str) -> None:
         now = self._clock()
         with self._database.write() as connection:
+            hold_cohorts(connection, cohort.id)
             entry = registers.read_register(connection, cohort.id, session.week)
             first = entry.closed_at is None
             entry = replace(
@@ -314,6 +318,7 @@ class Reconciliation:
 
     def _note(self, cohort_id: str, week: int, *, problem: str) -> None:
         with self._database.write() as connection:
+            hold_cohorts(connection, cohort_id)
             entry = registers.read_register(connection, cohort_id, week)
             now, again = self._clock(), entry.resync_at
             if again is not None and again <= now:

@@ -14,6 +14,7 @@ from course.reports import AttendanceReport, build_report, changes, report_json,
 from course.restriction import veiled
 from course.store import access, cohorts, evidence, revisions, standings
 from course.store.database import Connection, Database
+from course.store.holding import hold_cohorts
 from web.access import Caller
 
 MOST_PROPOSALS = 3
@@ -79,6 +80,7 @@ class ReportView:
         """
         now = self._clock()
         with self._database.write() as connection:
+            hold_cohorts(connection, cohort.id)
             before = self._build(connection, cohort)
             write(connection)
             access.add_audit(

@@ -23,6 +23,7 @@ from course.store.erasure import (
     same_address,
     same_person,
 )
+from course.store.holding import hold_cohorts
 from course.store.tombstones import (
     ErasureFile,
     Tombstone,
@@ -75,7 +76,7 @@ class Erasures:
                 other for email in emails for other in same_address(connection, email, everywhere)
             }
         with self._database.write() as connection:
-            everywhere = same_person(connection, carer_id)
+            everywhere = self._held(connection, carer_id)
             if not everywhere:
                 raise UnknownCarer(carer_id)
             found = [self._find(connection, one, now) for one in everywhere]
@@ -98,6 +99,17 @@ class Erasures:
             self.file.append(stones)
         return Erased(stones=tuple(stones), same_address=tuple(sorted(alike)))
 
+    def _held(self, connection: Connection, carer_id: str) -> list[str]:
+        """That person's ids, in cohorts that nobody else changes until this is done."""
+        held: set[str] = set()
+        while True:
+            everywhere = same_person(connection, carer_id)
+            where = {cohorts.read_carer_cohort(connection, one) or "" for one in everywhere}
+            if where <= held:
+                return everywhere
+            hold_cohorts(connection, *where)  # a transfer may have led on to another meanwhile
+            held |= where
+
     def reapply(self) -> int:
         """Erase again whom a restored backup brought back; how many. For the start of the service.
 
@@ -116,6 +128,7 @@ class Erasures:
 
     def _reapply(self, connection: Connection, stone: Tombstone) -> int:
         now, marks = self._clock(), stone.marks
+        hold_cohorts(connection, stone.cohort_id)
         cohort = cohorts.read_cohort(connection, stone.cohort_id)
         if cohort is None:  # a backup from before the cohort: nobody to forget
             return 0
@@ -173,6 +186,7 @@ class Erasures:
         count = 0
         for stone in fresh:
             with self._database.write() as connection:
+                hold_cohorts(connection, stone.cohort_id)
                 cohort = cohorts.read_cohort(connection, stone.cohort_id)
                 if cohort is not None:
                     count += forget_late(connection, cohort, [stone.marks], since=since)

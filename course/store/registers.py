@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 from course.model import CohortState, Platform, RegisterEntry, SessionState
 from course.store import tables
 from course.store.database import insert_new
+from course.store.holding import hold_cohorts
 
 # The platform's instances that count for a session overlap this much around it.
 WINDOW_BEFORE = timedelta(minutes=30)
@@ -149,6 +150,7 @@ def want_records(
 ) -> list[int]:
     """Notifications may have been lost in that span: ask the platform's record (again) of each
     session that it touches. The weeks."""
+    hold_cohorts(connection, cohort_id)
     session = tables.session
     weeks = list(
         connection.execute(

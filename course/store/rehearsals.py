@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from course.model import Rehearsal
 from course.store import tables
+from course.store.holding import hold_cohorts
 
 
 def offer_rehearsal(
@@ -21,6 +22,7 @@ def offer_rehearsal(
     now: datetime,
 ) -> None:
     """Offer one; another that has not begun is replaced by it, those that were held stay."""
+    hold_cohorts(connection, cohort_id)
     take_rehearsal_back(connection, cohort_id, now=now)
     connection.execute(
         insert(tables.rehearsal).values(

@@ -19,6 +19,7 @@ from course.model import (
     Verdict,
 )
 from course.store import tables
+from course.store.holding import hold_cohorts
 
 
 def add_correction(
@@ -196,6 +197,7 @@ def take_message_back(
     now: datetime,
 ) -> None:
     """The carer says it no more."""
+    hold_cohorts(connection, cohort_id)  # so that of two clicks the second takes the first back
     table = tables.message
     connection.execute(
         update(table)
