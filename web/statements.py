@@ -135,6 +135,8 @@ def _add_identities(api: Operations, view: ReportView) -> None:
     def forget(caller: Caller, cohort_id: str, week: int, ref: str) -> Response:
         cohort = known_cohort(api.database, caller, cohort_id)
         known_week(cohort, week, None)
+        if len(ref) > statements.LONGEST_REF:
+            raise Problem(404, "No such participant")
         return link(caller, cohort, week, ref, carer_id=None, taken_back=True)
 
     def link(

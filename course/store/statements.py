@@ -21,6 +21,9 @@ from course.model import (
 from course.store import tables
 from course.store.holding import hold_cohorts
 
+MOST_ID = 2**31 - 1  # PostgreSQL will not even compare a larger one
+LONGEST_REF = 64  # of a participant
+
 
 def add_correction(
     connection: Connection,
@@ -216,6 +219,8 @@ def settle_message(
     connection: Connection, cohort_id: str, message_id: int, *, settled_by: str, now: datetime
 ) -> bool:
     """A person of the practice dealt with it; False when there is no such message."""
+    if message_id > MOST_ID:
+        return False
     table = tables.message
     found = connection.execute(
         update(table)

@@ -150,6 +150,22 @@ def test_an_idempotency_key_goes_to_the_office_and_odd_ones_are_refused(door: Do
         assert post(door, SMALL, **{"Idempotency-Key": odd}).status_code == 422
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/cohorts/a%00b"),
+        ("GET", "/carers/a%00b/export"),
+        ("DELETE", "/cohorts/cohort-1/sessions/1/participants/a%00b"),
+        ("DELETE", f"/cohorts/cohort-1/sessions/1/participants/{'x' * 65}"),
+        ("POST", f"/cohorts/cohort-1/messages/{2**31}/settle"),
+        ("POST", f"/cohorts/cohort-1/messages/{2**80}/settle"),
+    ],
+)
+def test_what_cannot_be_there_is_404_on_any_database(door: Door, method: str, path: str) -> None:
+    assert door.call(method, path).status_code == 404
+
+
 def test_unknown_things_are_404_and_wrong_methods_say_which_are_right(door: Door) -> None:
     for path in (
         "/cohorts/unknown",
