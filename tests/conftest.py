@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +13,11 @@ from dbos import DBOS
 from course.store.cipher import Cipher
 from course.store.database import Database
 from tests.postgresql import BINARIES, Cluster, cluster
+from tests.wiped import WipedDatabase
 
 WORKERS = 4  # as in the Makefile
 MIGRATED = "migrated"
+STORES = ("tests/course/store", "tests/integration", "tests/webhooks")
 
 # The processes that tests start may keep their bytecode: compiling all of it takes them a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -68,12 +69,25 @@ def postgresql_server() -> Iterator[Cluster]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def wiped(postgresql_server: Cluster) -> Iterator[WipedDatabase]:
+    """The PostgreSQL database that the tests of this process have one after the other."""
+    made = WipedDatabase(postgresql_server, MIGRATED)
+    yield made
+    made.close()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked `both_databases` run on SQLite and on PostgreSQL."""
-    if "database" in metafunc.fixturenames and metafunc.definition.get_closest_marker(
-        "both_databases"
-    ):
-        metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+    """What stores runs on SQLite and on PostgreSQL; elsewhere, what is marked `both_databases`."""
+    if "database" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker
+    if marker("postgresql_only"):
+        metafunc.parametrize("database", ["postgresql"], indirect=True)
+    elif not marker("sqlite_only"):
+        stores = any(f"/{folder}/" in str(metafunc.definition.path) for folder in STORES)
+        if stores or marker("both_databases"):
+            metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -86,9 +100,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         yield made
         made.close()
         return
-    server: Cluster = request.getfixturevalue("postgresql_server")
-    name = f"t{uuid.uuid4().hex}"
-    made = Database(server.create(name, template=MIGRATED), Cipher([os.urandom(32)]))
+    wiped: WipedDatabase = request.getfixturevalue("wiped")
+    made = Database(wiped.fresh(), Cipher([os.urandom(32)]))
     yield made
     made.close()
-    server.tell(f"DROP DATABASE {name} WITH (FORCE)")

@@ -16,12 +16,12 @@ import hmac
 import json
 import secrets
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from course.store import tables
 from course.store.database import insert_new
@@ -109,9 +109,14 @@ def check(connection: Connection) -> Checked:
     """Follow the chain from its anchor to its last line."""
     head = _head(connection)
     table = tables.audit
-    rows = connection.execute(select(table).order_by(table.c.id).execution_options(yield_per=1_000))
+    query = select(table).order_by(table.c.id).execution_options(yield_per=1_000)
+    with connection.execute(query) as rows:
+        return _followed(head, rows)
+
+
+def _followed(head: Mapping[str, str] | None, rows: Iterable[Row[*tuple[Any, ...]]]) -> Checked:
     if head is None:
-        first = rows.first()
+        first = next(iter(rows), None)
         if first is None:
             return Checked(lines=0, erased=0, last=START)
         return Checked(lines=0, erased=0, last=START, broken_at=first.id, fault="the head is gone")

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
 
 from course.model import EventKind, Level, Participant, ParticipantEvent, Platform, Source
 from course.store import cohorts, evidence
@@ -23,6 +22,7 @@ from integration.zoom_dashboard import media_events
 from tests.factories import FIRST, make_cohort
 from tests.fakes import FakeClock, FakeProvider
 from tests.stand_ins import StandIns, stand_ins
+from tests.trouble import without_room_for_facts
 from webhooks.inbox import Delivery, Inbox
 
 SERIES, SOON = "81000000001", FIRST + timedelta(minutes=10)
@@ -295,12 +295,8 @@ def test_what_could_not_be_stored_is_stored_at_the_next_look(held: Database) -> 
     streams, (stream,) = heard_streams(held, clock)
     stream.on_camera([1], True)
     stream.on_camera([1], False)
-    with held.write() as connection:
-        connection.execute(text("ALTER TABLE participant_event RENAME TO away"))
-    with pytest.raises(STORAGE_TROUBLE):
+    with without_room_for_facts(held), pytest.raises(STORAGE_TROUBLE):
         streams.look()
-    with held.write() as connection:
-        connection.execute(text("ALTER TABLE away RENAME TO participant_event"))
     clock.move(timedelta(seconds=1))
     streams.look()
     assert sorted(level or "" for _, level in cameras(held)) == [Level.OFF, Level.ON]

@@ -20,8 +20,6 @@ from tests.factories import make_new_cohort
 from tests.integration.conftest import desk
 from tests.stand_ins import stand_ins
 
-pytestmark = pytest.mark.both_databases
-
 
 class Watch:
     """A clock whose sleepers move it."""

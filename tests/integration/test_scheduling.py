@@ -15,8 +15,6 @@ from integration.scheduling import NewCarer, NewHousehold, Refused
 from tests.factories import make_cohort, make_new_cohort
 from tests.integration.conftest import Office
 
-pytestmark = pytest.mark.both_databases
-
 LOST = ProviderError("No answer came.", permanent=False, outcome_unknown=True)
 
 

@@ -29,8 +29,6 @@ from webhooks.calls_reader import CallsReader
 from webhooks.inbox import Inbox
 from webhooks.routes import Receivers
 
-pytestmark = pytest.mark.both_databases
-
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 CLIENT = "client"

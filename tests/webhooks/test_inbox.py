@@ -12,6 +12,7 @@ from course.model import EventKind, ParticipantEvent, Platform, Source
 from course.store.database import Database
 from course.store.notifications import Notification
 from tests.factories import NOW
+from tests.trouble import held_by_somebody
 from webhooks.inbox import Delivery, Inbox, NotStored
 
 
@@ -100,9 +101,7 @@ def test_one_bad_delivery_does_not_take_the_others_with_it(database: Database) -
 
 def test_a_locked_database_is_an_error_in_time_and_not_a_success(database: Database) -> None:
     inbox = Inbox(database)
-    with database.write() as connection:
-        connection.execute(text("UPDATE cohort SET version = 1"))
-        with pytest.raises(NotStored):
-            inbox.accept([make_delivery(1)])
+    with held_by_somebody(database), pytest.raises(NotStored):
+        inbox.accept([make_delivery(1)])
     assert count(database, "notification") in (0, 1)
     inbox.close()

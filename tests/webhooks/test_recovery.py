@@ -22,8 +22,6 @@ from webhooks.evidence import ZoomReader
 from webhooks.inbox import Inbox
 from webhooks.recovery import EVERY, Recovery
 
-pytestmark = pytest.mark.both_databases
-
 
 class Desk:
     """A Zoom cohort whose first session was held a moment ago."""

@@ -27,8 +27,6 @@ from webhooks.evidence import CALL_RECORD, TeamsReader, ZoomReader
 from webhooks.inbox import Delivery, Inbox
 from webhooks.rereading import MOST_ATTEMPTS, Rereader
 
-pytestmark = pytest.mark.both_databases
-
 
 class Stubborn:
     """A reader that fails on some notifications, as one with a fault does."""

@@ -26,6 +26,7 @@ from integration.provider import ProviderError
 from sandbox.graph_encryption import encrypt
 from tests.factories import FIRST, make_cohort
 from tests.fakes import FakeClock, FakeProvider
+from tests.trouble import held_by_somebody
 from tests.webhooks.bridge import over
 from tests.webhooks.test_teams import CLIENT, KEY, TENANT, guest, roster, token
 from tests.webhooks.test_zoom import SECRET, joined, raw, sign
@@ -217,8 +218,7 @@ def test_the_check_of_the_address_is_proved_and_remembered(hooks: Hooks) -> None
 
 
 def test_a_locked_database_is_503_and_never_a_false_success(hooks: Hooks) -> None:
-    with hooks.database.write() as connection:
-        connection.execute(text("UPDATE cohort SET version = 1"))
+    with held_by_somebody(hooks.database):
         answer = hooks.zoom(raw(joined()))
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "5"

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -455,15 +454,7 @@ def test_tables_are_written_anew_on_either_database(database: Database, tmp_path
         assert connection.execute(text("SELECT count(*) FROM carer")).scalar_one() == 19
 
 
-ON_BOTH: list[Callable[..., None]] = [
-    test_nothing_of_an_erased_carer_is_left_in_any_table,
-    test_nobody_elses_weeks_change,
-    test_whoever_was_attested_at_their_device_attended_all_the_same,
-    test_a_late_notification_leaves_nothing_but_bare_times,
-    test_tables_are_written_anew_on_either_database,
-]
-
-
+@pytest.mark.sqlite_only("a copy of its file; tests/test_restore_drill.py restores PostgreSQL")
 def test_a_line_that_a_power_cut_left_half_written_spoils_no_later_one(
     database: Database, tmp_path: Path
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,9 +95,3 @@ def test_the_erasures_beside_the_database_are_sealed_anew_too(
     assert stone.marks.know("carer", "full-1")
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
     after.close()
-
-
-ON_BOTH: list[Callable[[Database], None]] = [
-    test_everything_is_sealed_anew_and_reads_the_same,
-    test_what_was_interrupted_goes_on_where_it_was,
-]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -195,11 +194,3 @@ def test_a_longer_period_needs_a_reason(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("KEEP_MEDIA_DAYS", "30")
     monkeypatch.delenv("KEEP_REASON")
     assert Settings.load(_env_file=None).periods()["evidence"] == 30 * DAY
-
-
-ON_BOTH: list[Callable[[Database], None]] = [
-    test_no_verdict_changes_when_the_evidence_goes,
-    test_a_trial_changes_nothing_and_says_what_a_run_then_does,
-    test_what_could_not_be_read_or_belongs_to_nobody_goes_after_thirty_days,
-    test_after_seven_years_nobody_is_named_and_the_audit_is_empty,
-]

@@ -423,6 +423,14 @@ def test_rows_go_with_their_carer_and_their_cohort(database: Database) -> None:
     practice.agree()
 
 
+# One row for each kind of change that a table's triggers notice, by whether it is SQLite.
+TRIGGERS = {
+    True: "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name",
+    False: "SELECT event_manipulation FROM information_schema.triggers "
+    "WHERE event_object_table = :name",
+}
+
+
 def test_every_table_that_belongs_to_a_cohort_is_watched_or_is_no_evidence(
     database: Database,
 ) -> None:
@@ -438,16 +446,16 @@ def test_every_table_that_belongs_to_a_cohort_is_watched_or_is_no_evidence(
     assert about == no_evidence | {table.name for table in change_log.WATCHED}
     with database.write() as connection:
         for table in change_log.WATCHED:
-            events = connection.execute(
-                text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name"),
-                {"name": table.name},
-            )
-            assert len(events.all()) == (2 if table.name == "cohort" else 3)
+            events = connection.execute(text(TRIGGERS[database.is_sqlite]), {"name": table.name})
+            assert len(events.all()) == (2 if table.name == "cohort" else 3), table.name
 
 
 def test_triggers_that_are_gone_are_made_again_at_the_next_start(database: Database) -> None:
     with database.write() as connection:
-        connection.execute(text("DROP TRIGGER message_INSERT_changes_cohort"))
+        gone = "message_INSERT_changes_cohort"
+        if not database.is_sqlite:
+            gone = "message_changes_cohort ON message"
+        connection.execute(text(f"DROP TRIGGER {gone}"))
     database.migrate()
     practice = Practice(database)
     practice.clock.now = NOW
