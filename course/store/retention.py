@@ -20,6 +20,7 @@ from course.store.cohorts import read_cohort
 from course.store.database import Database
 from course.store.erasure import tables_of_carers
 from course.store.evidence import read_evidence
+from course.store.holding import hold_cohorts
 from course.store.pruning import prune
 from course.store.registers import read_register, save_register
 from course.store.unmatched import forget_unmatched
@@ -174,6 +175,7 @@ def _nobodys(connection: Connection, before: datetime) -> int:
 
 def _freeze(connection: Connection, cohort_id: str, now: datetime) -> int:
     """Keep what the report says of each session and let the evidence go; how many sessions."""
+    hold_cohorts(connection, cohort_id)
     cohort = read_cohort(connection, cohort_id)
     if cohort is None:
         return 0

@@ -19,6 +19,7 @@ from course.store import tables
 from course.store.cohorts import read_cohort
 from course.store.database import Database, insert_new
 from course.store.evidence import mark, participant_json, read_evidence
+from course.store.holding import hold_cohorts
 from course.strangers import Nameless, without_strangers
 
 AGAIN, MOMENT = timedelta(days=7), timedelta(seconds=1)
@@ -105,6 +106,7 @@ def _look(connection: Connection, cohort_id: str, *, kept: timedelta, now: datet
 
 
 def _carry_out(connection: Connection, look: Look, *, now: datetime) -> None:
+    hold_cohorts(connection, look.cohort.id)
     if mark(connection, look.cohort.id) != look.mark:
         return  # somebody said who it was, or more was told: the next round looks again
     event, of = tables.participant_event, tables.stranger_look
