@@ -85,12 +85,16 @@ class Outcome(TypedDict):
     spent: float
 
 
-def configure(*, database_url: str, executor_id: str, works: bool = True) -> DBOS:
+def configure(
+    *, database_url: str, executor_id: str, works: bool = True, listen_every: float = 1.0
+) -> DBOS:
     """Prepare the engine. Register workflow objects after this, then call `DBOS.launch()`.
 
     `database_url` is the engine's own database (a file beside ours, or the same PostgreSQL, where
     it lives in its own schema). `executor_id` must be the same after a restart. A process that
-    does not work hands workflows in for others to carry out.
+    does not work hands workflows in for others to carry out. `listen_every`: seconds between the
+    engine's looks for messages of workflows to each other, which ours do not send; an engine that
+    ends waits for the last look.
     """
     _let_readers_and_writers_pass(database_url)
     config: DBOSConfig = {
@@ -100,6 +104,7 @@ def configure(*, database_url: str, executor_id: str, works: bool = True) -> DBO
         "executor_id": executor_id,
         "enable_otlp": False,
         "log_level": "ERROR",
+        "notification_listener_polling_interval_sec": listen_every,
     }
     if database_url.startswith("sqlite"):
         # One connection: the engine's threads stand in line for it. Left to SQLite they would poll

@@ -42,7 +42,7 @@ from integration.leftovers import Leftovers
 __all__ = ["NewCarer", "NewCohort", "NewHousehold", "Refused", "Scheduling"]
 
 AT_A_TIME = 16  # cohorts of one platform that one process works on at once
-POLL = 0.25  # seconds between looks into a queue
+POLL, MAIL_POLL = 0.25, 1.0  # seconds between looks into a queue
 REMOVE_AGAIN = 3600.0  # seconds until a refused removal is tried again
 MOST_ROUNDS = 5  # of comparing and mending
 MAIL_QUEUE = "mail"
@@ -95,6 +95,25 @@ def _queue(platform: Platform) -> str:
     return f"cohorts on {platform.value}"
 
 
+def declare_queues(register: Callable[..., object], *, poll: float | None = None) -> None:
+    """Declare what the work on cohorts waits in. The engine looks for new queues once a second,
+    and finds those that it knows from an earlier start at once.
+    """
+    for platform in Platform:
+        register(
+            _queue(platform),
+            worker_concurrency=AT_A_TIME,
+            partition_concurrency=1,
+            polling_interval_sec=poll or POLL,
+        )
+    register(
+        MAIL_QUEUE,
+        worker_concurrency=4,
+        partition_concurrency=1,
+        polling_interval_sec=poll or MAIL_POLL,
+    )
+
+
 @DBOS.dbos_class()
 class Scheduling(DBOSConfiguredInstance):
     """Opens, changes and cancels cohorts. One per process, made before the engine is launched.
@@ -116,8 +135,12 @@ class Scheduling(DBOSConfiguredInstance):
         clock: Callable[[], datetime],
         send_mail: Callable[[str, Work], None] | None = None,
         name: str = "scheduling",
+        poll: float | None = None,
     ) -> None:
-        """`name` finds this object again after a restart; it must not change in production."""
+        """`name` finds this object again after a restart; it must not change in production.
+
+        `poll`: seconds between looks into a queue, unless they are the usual ones.
+        """
         self._database = database
         self._holdings = holdings
         self._alignment = alignment
@@ -129,19 +152,13 @@ class Scheduling(DBOSConfiguredInstance):
         self._timezone = timezone
         self._clock = clock
         self._send_mail = send_mail
+        self._poll = poll
         self._checked: set[tuple[str, str]] = set()  # spares asking the engine every minute
         super().__init__(config_name=name)
 
     def launch(self) -> None:
         """After the engine has started: declare the queues and take up what was left."""
-        for platform in Platform:
-            DBOS.register_queue(
-                _queue(platform),
-                worker_concurrency=AT_A_TIME,
-                partition_concurrency=1,
-                polling_interval_sec=POLL,
-            )
-        DBOS.register_queue(MAIL_QUEUE, worker_concurrency=4, partition_concurrency=1)
+        declare_queues(DBOS.register_queue, poll=self._poll)
         self.take_up()
 
     def take_up(self) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import disk_usage
 
 import pytest
-from dbos import DBOS
 
 from course.store.cipher import Cipher
 from course.store.database import Database
+from tests.databases import migrated_file, prepare_workflows, put_migrated
 from tests.postgresql import BINARIES, Cluster, cluster
+from tests.remembered_rules import remember
 from tests.wiped import WipedDatabase
 
 WORKERS = 4  # as in the Makefile
@@ -21,6 +24,19 @@ STORES = ("tests/course/store", "tests/integration", "tests/webhooks")
 
 # The processes that tests start may keep their bytecode: compiling all of it takes them a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Every commit of ours waits for the disk, and no test pulls the plug: memory will do.
+MEMORY = Path("/dev/shm")
+if "TMPDIR" not in os.environ and MEMORY.is_dir() and disk_usage(MEMORY).free > 4 << 30:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+remember()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: looking for rubbish need not walk it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,13 +62,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated() -> Path:
     """The file of an empty, migrated SQLite database: made once, copied for each test."""
-    path = tmp_path_factory.mktemp("migrated") / "circle.sqlite"
-    made = Database(f"sqlite:///{path}", Cipher([os.urandom(32)]))
-    made.migrate()
-    made.close()
-    return path
+    return migrated_file()
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +77,7 @@ def postgresql_server() -> Iterator[Cluster]:
         made = Database(url, Cipher([os.urandom(32)]))
         made.migrate()
         made.close()
-        DBOS.migrate(url)
+        prepare_workflows(url)
         yield server
 
 
@@ -94,9 +106,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty, migrated database with a key of its own; its kind is the fixture's parameter."""
     if getattr(request, "param", "sqlite") == "sqlite":
-        path = tmp_path / "circle.sqlite"
-        shutil.copy(request.getfixturevalue("migrated"), path)
-        made = Database(f"sqlite:///{path}", Cipher([os.urandom(32)]))
+        made = Database(f"sqlite:///{put_migrated(tmp_path)}", Cipher([os.urandom(32)]))
         yield made
         made.close()
         return

@@ -20,6 +20,7 @@ from course.store.access import add_audit
 from course.store.database import Database, open_sealed
 from course.store.erasures import Erasures
 from settings import Settings
+from tests.databases import put_migrated
 from tests.nursery import circle
 from tests.web.full_cohort import FULL, save_full_cohort
 
@@ -31,8 +32,8 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    put_migrated(tmp_path)
     database = open_sealed(**Settings.load().storage())
-    database.migrate()
     save_full_cohort(database)
     with database.write() as connection:
         connection.execute(tables.cohort.update().values(created_at=now() - timedelta(days=99)))

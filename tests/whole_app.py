@@ -18,6 +18,7 @@ from course.store import series as series_store
 from course.store.staff_sessions import Staff
 from service import Service
 from settings import Settings
+from tests.databases import put_migrated
 from tests.factories import NOW, make_carer, make_cohort
 from tests.fakes import FakeClock
 from web.access import csrf_token
@@ -85,8 +86,8 @@ def whole_app(folder: Path, **changes: Any) -> WholeApp:
     clock = FakeClock(NOW)
     settings = Settings(**{"_env_file": None, **CONFIGURED, "data_dir": folder, **changes})
     DBOS.destroy(destroy_registry=False)
+    put_migrated(folder)
     service = create_app(settings, clock=clock, name=f"scheduling {folder}")
-    service.database.migrate()
     with service.database.write() as connection:
         for number, cohort_id in enumerate((GIVEN, FOREIGN), 1):
             carer = make_carer(id=f"carer-{number}")

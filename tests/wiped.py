@@ -15,6 +15,7 @@ from tests.postgresql import Cluster
 
 NAME = "wiped"
 VERSIONS = ("public.alembic_version", "dbos.dbos_migrations")
+QUEUES = "dbos.queues"  # an engine that has to find them begins a second later
 OURS = "relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public', 'dbos'))"
 TABLES = f"SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND {OURS}"
 SEQUENCES = f"SELECT oid::regclass::text FROM pg_class WHERE relkind = 'S' AND {OURS}"
@@ -64,7 +65,8 @@ class WipedDatabase:
         session.execute("SET session_replication_role = replica")  # no triggers, in any order
         session.execute(f"DROP ROLE IF EXISTS {self._person}")
         session.execute(f"CREATE ROLE {self._person} LOGIN SUPERUSER")
-        tables = {name for (name,) in session.execute(TABLES)} - {"alembic_version", VERSIONS[1]}
+        kept = {"alembic_version", VERSIONS[1], QUEUES}
+        tables = {name for (name,) in session.execute(TABLES)} - kept
         self._wiping = "".join(
             [
                 *(f"DELETE FROM {name};" for name in sorted(tables)),

@@ -15,6 +15,7 @@ from cli import main
 from course.store import tables
 from course.store.database import Database, open_sealed
 from settings import Settings
+from tests.databases import put_migrated
 from tests.nursery import run_circle
 from tests.web.full_cohort import FULL, NAMES, save_full_cohort
 from tests.web.report_files import FORMATS, text
@@ -27,8 +28,8 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    put_migrated(tmp_path)
     database = open_sealed(**Settings.load().storage())
-    database.migrate()
     save_full_cohort(database)
     return database
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,7 @@ from integration.leftovers import Leftovers
 from integration.provider import Certificate, MeetingProvider
 from integration.scheduling import Scheduling
 from integration.subscriptions import Callbacks, Subscriptions
+from tests.databases import POLL, put_migrated, workflows_file
 from tests.factories import NOW, make_new_cohort
 from tests.fakes import FakeClock, FakeProvider
 from tests.stand_ins import StandIns, stand_ins
@@ -106,7 +108,7 @@ def _certificate() -> bytes:
 
 def _workflows(database: Database, folder: Path) -> str:
     if database.is_sqlite:
-        return f"sqlite:///{folder / 'workflows.sqlite'}"
+        return f"sqlite:///{shutil.copy(workflows_file(), folder / 'workflows.sqlite')}"
     url = database.engine.url.set(drivername="postgresql")
     return url.render_as_string(hide_password=False)
 
@@ -120,7 +122,9 @@ def desk(
     notification_url: str,
 ) -> Iterator[tuple[Scheduling, Subscriptions]]:
     DBOS.destroy(destroy_registry=False)
-    durable.configure(database_url=_workflows(database, folder), executor_id="test")
+    durable.configure(
+        database_url=_workflows(database, folder), executor_id="test", listen_every=0.05
+    )
     subscriptions = Subscriptions(
         database=database,
         providers=providers,
@@ -148,6 +152,7 @@ def desk(
         timezone="Europe/London",
         clock=clock,
         name=f"scheduling {folder}",
+        poll=POLL,
     )
     DBOS.launch()
     scheduling.launch()
@@ -178,8 +183,7 @@ def office(database: Database, tmp_path: Path) -> Iterator[Office]:
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
     """A running practice for a whole file: starting an engine takes longer than most tests."""
     folder = tmp_path_factory.mktemp("practice")
-    database = Database(f"sqlite:///{folder / 'circle.sqlite'}", Cipher([os.urandom(32)]))
-    database.migrate()
+    database = Database(f"sqlite:///{put_migrated(folder)}", Cipher([os.urandom(32)]))
     with stand_ins() as platforms, platforms.receiver() as url:
         providers: dict[Platform, MeetingProvider] = {
             Platform.ZOOM: platforms.zoom(),
