@@ -18,7 +18,6 @@ from tests.postgresql import BINARIES, Cluster, cluster
 from tests.remembered_rules import remember
 from tests.wiped import WipedDatabase
 
-WORKERS = 4  # as in the Makefile
 MIGRATED = "migrated"
 STORES = ("tests/course/store", "tests/integration", "tests/webhooks")
 
@@ -31,15 +30,18 @@ if "TMPDIR" not in os.environ and MEMORY.is_dir() and disk_usage(MEMORY).free > 
 
 
 remember()
+if "PYTEST_XDIST_WORKER" in os.environ:
+    gc.disable()  # until all is collected
 
 
 def pytest_collection_finish() -> None:
     """What was imported and collected stays: looking for rubbish need not walk it each time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let each worker begin with its part of the slow tests, so that none is left for the end.
 
     Those of a module marked `together` share what is slow to set up: they stay with one worker.
@@ -50,11 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in slow:
         together = item.get_closest_marker("together")
         units.setdefault(item.nodeid.split("::")[0] if together else item.nodeid, []).append(item)
-    found = list(units.values())
-    size = -(-len(items) // WORKERS)
+    found = sorted(units.values(), key=len, reverse=True)
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    size = -(-len(items) // workers)
     items.clear()
-    for number in range(WORKERS):
-        items += [item for unit in found[number::WORKERS] for item in unit]
+    for number in range(workers):
+        items += [item for unit in found[number::workers] for item in unit]
         fill = max(0, min(len(quick), (number + 1) * size - len(items)))
         items += quick[:fill]
         del quick[:fill]

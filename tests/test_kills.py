@@ -18,7 +18,7 @@ import requests
 from demo import environment, free_port
 from sandbox.config import SandboxConfig
 from tests.nursery import Process, circle, run_circle
-from tests.postgresql import cluster, needs_postgresql
+from tests.postgresql import Cluster, needs_postgresql
 
 SERVER = {"zoom": "zoom", "teams": "graph"}
 HOUSEHOLDS: list[dict[str, Any]] = [
@@ -236,10 +236,9 @@ def test_a_kill_in_the_middle_of_a_move_leaves_one_exact_series_and_none_behind(
 
 
 @needs_postgresql
-def test_a_kill_at_every_second_call_of_an_opening_with_postgresql(tmp_path: Path) -> None:
-    with (
-        cluster() as server,
-        running(tmp_path, f"{server.url}/postgres") as service,
-    ):
+def test_a_kill_at_every_second_call_of_an_opening_with_postgresql(
+    tmp_path: Path, postgresql_server: Cluster
+) -> None:
+    with running(tmp_path, postgresql_server.create("kills")) as service:
         # Teams' opening has every kind of step that Zoom's has; the steps are the same as above.
         kill_everywhere(service, "teams", when=AFTER, step=2)

@@ -22,7 +22,7 @@ import requests
 from demo import environment, free_port
 from sandbox.config import SandboxConfig
 from tests.nursery import Process, circle
-from tests.postgresql import cluster, needs_postgresql
+from tests.postgresql import Cluster, needs_postgresql
 from tests.test_own_trouble import join, signed
 
 STOPS_WITHIN = 10.0  # seconds; what a unit and a container are given is longer
@@ -92,13 +92,12 @@ class Two:
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    with cluster() as server:
-        made = Two(tmp_path, f"{server.url}/postgres")
-        try:
-            yield made
-        finally:
-            made.end()
+def two(tmp_path: Path, postgresql_server: Cluster) -> Iterator[Two]:
+    made = Two(tmp_path, postgresql_server.create("restart"))
+    try:
+        yield made
+    finally:
+        made.end()
 
 
 @needs_postgresql

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.nursery import run_circle
-from tests.postgresql import cluster, needs_postgresql
+from tests.postgresql import Cluster, needs_postgresql
 from tests.test_kills import Service, running
 
 pytestmark = pytest.mark.slow
@@ -83,8 +83,8 @@ def test_after_a_restore_the_same_calls_find_what_stands_and_make_nothing_twice(
 
 
 @needs_postgresql
-def test_the_same_with_postgresql(tmp_path: Path) -> None:
-    with cluster() as server, running(tmp_path, f"{server.url}/postgres") as service:
+def test_the_same_with_postgresql(tmp_path: Path, postgresql_server: Cluster) -> None:
+    with running(tmp_path, postgresql_server.create("drill")) as service:
         drill(service, tmp_path / "circle.backup")
 
 
