@@ -49,6 +49,8 @@ def watch_changes(connection: Connection) -> None:
             if name not in there:
                 for statement in statements:
                     connection.exec_driver_sql(statement)
+        if not is_sqlite:
+            connection.commit()  # so that nobody who holds another table waits for this one
 
 
 def _for_sqlite(table: str, which: str) -> dict[str, list[str]]:

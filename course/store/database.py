@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,10 @@ Transaction = Connection  # what the named queries take, for those who do not kn
 CHECKPOINT = 16_000  # pages; the usual 1,000 are a handful of commits when a country joins
 CACHE = 32_768  # KiB for a connection
 BUSY = 2_000  # ms to wait for another writer; a webhook must be answered within 3 s
+AT_A_TABLE = 300  # ms that a migration waits for one; whoever comes later waits behind it
+GIVE_WAY = 0.5  # seconds before it tries again
+TRIES = 120
+IN_THE_WAY = ("55P03", "40P01")  # lock_timeout, and two that wait for one another
 IDLE = 30  # seconds that a transaction may do nothing: of a process that stands still, say
 
 
@@ -116,21 +121,29 @@ class Database:
             self._line.release()
 
     def migrate(self) -> None:
-        """Bring the tables up to date. Two processes that start together do it once."""
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self.engine.begin() as connection:
-            if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(7261443)"))
-            config.attributes["connection"] = connection
+        """Bring the tables up to date. Two processes that start together do it once.
+
+        On PostgreSQL an older release may be at work meanwhile. Whoever waits for a table there
+        lets nobody else past, and who has another one already may wait for ever: so each step is a
+        transaction of its own, gives way after a moment and is tried again.
+        """
+        if self.is_sqlite:
+            with self.engine.begin() as connection:
+                _upgrade(connection)
+            return
+        for tries_left in reversed(range(TRIES)):
             try:
-                command.upgrade(config, "head")
-                watch_changes(connection)
-            except CommandError as e:
-                raise NewerDatabase(
-                    f"This release does not know what the database is ({e}). "
-                    "Install the release that made it, or a newer one."
-                ) from e
+                with self.engine.connect() as connection:
+                    connection.detach()  # its settings and its lock end with it
+                    connection.execute(text("SELECT pg_advisory_lock(7261443)"))
+                    connection.execute(text(f"SET lock_timeout = '{AT_A_TABLE}ms'"))
+                    connection.commit()
+                    _upgrade(connection)
+                    return
+            except OperationalError as e:
+                if getattr(e.orig, "sqlstate", None) not in IN_THE_WAY or not tries_left:
+                    raise
+                time.sleep(GIVE_WAY)
 
     def version(self) -> str | None:
         """Which version the tables are; None before the first migration."""
@@ -176,6 +189,20 @@ def open_sealed(*, url: str, keys: Sequence[str], key_file: Path) -> Database:
     """
     known = list(keys) or secret_from_file(key_file).split(",")
     return Database(url, Cipher([parse_key(key.strip()) for key in known]))
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+        watch_changes(connection)
+    except CommandError as e:
+        raise NewerDatabase(
+            f"This release does not know what the database is ({e}). "
+            "Install the release that made it, or a newer one."
+        ) from e
 
 
 def _prepare_sqlite(engine: Engine) -> None:
