@@ -159,6 +159,7 @@ class Database:
         """
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if not self.is_sqlite:
+                _forget_samples(connection)
                 connection.exec_driver_sql("VACUUM FULL")
                 return True
             return self._compact_sqlite(connection)
@@ -246,6 +247,29 @@ def _prepare_postgresql(engine: Engine) -> None:
                 context.statement, None, context.original_exception, connection_invalidated=True
             )
         return None
+
+
+def _forget_samples(connection: Connection) -> None:
+    """PostgreSQL keeps samples of every column's values, for its planner: take new ones.
+
+    Of a table that is empty it would keep the old ones; a column whose type is set, if to the same,
+    loses them. https://www.postgresql.org/docs/current/catalog-pg-statistic.html
+    """
+    connection.exec_driver_sql("ANALYZE")
+    sampled = connection.exec_driver_sql(
+        "SELECT s.tablename, s.attname, format_type(a.atttypid, a.atttypmod) FROM pg_stats s "
+        "JOIN pg_attribute a ON a.attrelid = quote_ident(s.tablename)::regclass "
+        "AND a.attname = s.attname WHERE s.schemaname = current_schema()"
+    ).all()
+    quoted = connection.dialect.identifier_preparer.quote
+    for table in sorted({row[0] for row in sampled}):
+        rows = connection.exec_driver_sql(f"SELECT 1 FROM {quoted(table)} LIMIT 1")
+        if rows.first() is not None:
+            continue
+        for _, column, kind in (row for row in sampled if row[0] == table):
+            connection.exec_driver_sql(
+                f"ALTER TABLE {quoted(table)} ALTER COLUMN {quoted(column)} TYPE {kind}"
+            )
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
