@@ -118,6 +118,7 @@ def test_roles_and_ownership(door: Door, method: str, path: str, roles: set[str]
             assert foreign.status_code == 404
 
 
+@pytest.mark.both_databases
 def test_an_expired_and_an_unknown_token_are_nobody(door: Door) -> None:
     headers = door.token()
     assert door.client.get("/api/v1/cohorts", headers=headers).status_code == 200
@@ -139,6 +140,7 @@ def test_a_viewer_sees_no_addresses_and_no_links(door: Door) -> None:
     assert "join-token" not in listed.text
 
 
+@pytest.mark.both_databases
 def test_a_facilitator_lists_only_the_cohorts_given_to_them(door: Door) -> None:
     headers = door.token("facilitator", "another-cohort")
     assert door.client.get("/api/v1/cohorts", headers=headers).json == {

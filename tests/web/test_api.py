@@ -180,6 +180,7 @@ def test_unknown_things_are_404_and_wrong_methods_say_which_are_right(door: Door
     assert "POST" in answer.headers["Allow"]
 
 
+@pytest.mark.both_databases
 def test_the_report_has_exactly_the_shape_of_the_contract(door: Door) -> None:
     report = door.call("GET", "/cohorts/cohort-1/attendance").json
     assert set(report) == {
@@ -204,6 +205,7 @@ def test_the_report_has_exactly_the_shape_of_the_contract(door: Door) -> None:
     assert report["sessions"][0]["register"] == "scheduled"
 
 
+@pytest.mark.both_databases
 def test_a_correction_needs_a_reason_is_kept_and_can_be_taken_back(door: Door) -> None:
     path = "/cohorts/cohort-1/sessions/1/verdicts/carer-1"
     bad = door.call("PUT", path, json={"verdict": "attended"})
@@ -245,6 +247,7 @@ def seen(door: Door, name: str) -> None:
     door.clock.now = FIRST.replace(hour=13)
 
 
+@pytest.mark.both_databases
 def test_saying_who_a_stranger_was_and_taking_it_back(door: Door) -> None:
     seen(door, "Mum's tablet")
     (stranger,) = door.call("GET", "/cohorts/cohort-1/attendance").json["unmatched"]
@@ -320,6 +323,7 @@ def test_the_document_lists_exactly_the_routes_and_every_reference_resolves(door
     assert set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(document))) <= known
 
 
+@pytest.mark.both_databases
 def test_attention_lists_what_needs_a_person(door: Door) -> None:
     seen(door, "Galaxy Tab")
     items = door.call("GET", "/attention").json["items"]

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from course.model import CohortState, MessageKind
 from course.store import cohorts, statements
 from integration.standings import Standings
@@ -45,6 +47,7 @@ def attention(door: Door, path: str = "", role: str = "admin") -> Any:
     return answer.json
 
 
+@pytest.mark.both_databases
 def test_no_cohort_is_left_out_however_many_there_are(door: Door) -> None:
     open_many(door)
     a_minute_passes(door)
@@ -71,6 +74,7 @@ def test_the_page_shows_how_many_more_there_are_and_leads_to_them(door: Door) ->
     assert odd.status_code == 200
 
 
+@pytest.mark.both_databases
 def test_a_reader_brings_few_cohorts_up_to_date_and_says_how_many_are_left(door: Door) -> None:
     open_many(door, 15)
     found = attention(door)
@@ -81,6 +85,7 @@ def test_a_reader_brings_few_cohorts_up_to_date_and_says_how_many_are_left(door:
     assert (attention(door)["total"], attention(door)["behind"]) == (15, 0)
 
 
+@pytest.mark.both_databases
 def test_a_facilitator_sees_what_waits_in_their_own_cohorts_alone(door: Door) -> None:
     open_many(door, 3)
     a_minute_passes(door)
@@ -93,6 +98,7 @@ def test_a_facilitator_sees_what_waits_in_their_own_cohorts_alone(door: Door) ->
     assert listed["total"] == 0
 
 
+@pytest.mark.both_databases
 def test_what_staff_say_shows_at_once(door: Door) -> None:
     open_many(door)  # so many that a reader does not get to all of them
     door.clock.now = FIRST + timedelta(days=1)
@@ -114,6 +120,7 @@ def test_what_staff_say_shows_at_once(door: Door) -> None:
     assert [i for i in attention(door, "?limit=1000")["items"] if "message" in i] == []
 
 
+@pytest.mark.both_databases
 def test_cohorts_are_listed_by_where_their_households_stand(door: Door) -> None:
     with door.database.write() as connection:
         other = make_cohort(id="cohort-2", carers=(make_carer(id="carer-2"),))

@@ -29,15 +29,10 @@ THERE = {"cohort_id": GIVEN, "week": 1, "carer_id": "carer-1"}
 STALE = {"If-Match": '"999"'}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def app(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[WholeApp]:
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeApp]:
     folder: Path = tmp_path_factory.mktemp("document")
-    where = {}
-    if request.param == "postgresql":
-        where["database_url"] = request.getfixturevalue("wiped").fresh()
-    made = whole_app(folder, exports_per_hour=100_000, **where)
+    made = whole_app(folder, exports_per_hour=100_000)
     yield made
     made.service.database.close()
 

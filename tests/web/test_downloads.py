@@ -93,6 +93,7 @@ def audited(door: Door) -> list[tuple[str, str, Any]]:
         return [(row[0], row[1], row[2]) for row in rows]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("ending", FORMATS)
 def test_a_download_has_its_type_a_name_and_is_kept_by_no_cache_but_in_the_audit_trail(
     full: Door, ending: str

@@ -19,6 +19,8 @@ from tests.fakes import FakeClock
 from web.health import Metrics, create_health
 from webhooks.inbox import Delivery, Inbox
 
+pytestmark = pytest.mark.both_databases
+
 NOW = datetime(2027, 1, 16, 9, 30, tzinfo=UTC)
 
 

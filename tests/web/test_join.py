@@ -181,6 +181,7 @@ def test_all_sessions_can_be_put_into_a_calendar(door: Door) -> None:
     )
 
 
+@pytest.mark.both_databases
 def test_the_check_is_kept_as_devices_that_exist_and_nothing_more(door: Door) -> None:
     told = {"camera": True, "microphone": True, "label": "FaceTime HD", "picture": "data:x"}
     assert door.client.post(f"{PAGE}/devices", json=told).status_code == 204
@@ -220,6 +221,7 @@ def test_the_notice_says_what_why_how_long_who_and_which_rights(door: Door) -> N
     assert f'href="{PAGE}/privacy"' in door.client.get(PAGE).text
 
 
+@pytest.mark.both_databases
 def test_which_notice_was_shown_is_kept_once_for_each_version(door: Door) -> None:
     def shown() -> dict[str, datetime]:
         with door.database.read() as connection:
@@ -246,6 +248,7 @@ def test_another_word_is_another_version(door: Door) -> None:
     assert len({version(practice) for practice in others}) == 3
 
 
+@pytest.mark.both_databases
 def test_a_token_dies_two_weeks_after_the_course_and_with_withdrawal(door: Door) -> None:
     door.clock.now = FIRST + timedelta(weeks=10)
     assert door.client.get(PAGE).status_code == 404
@@ -275,6 +278,7 @@ def test_going_on_leads_to_the_stored_link_only(door: Door) -> None:
         assert door.client.post(PAGE).status_code == 404
 
 
+@pytest.mark.both_databases
 def test_opening_is_kept_once_a_minute_and_a_look_ahead_by_a_program_is_not(door: Door) -> None:
     door.client.head(PAGE)
     assert openings(door) == 0

@@ -16,6 +16,8 @@ from settings import Settings
 from tests.factories import make_carer, make_cohort
 from tests.web.conftest import Door
 
+pytestmark = pytest.mark.both_databases
+
 MAYA = "/carers/carer-1"
 
 

@@ -139,6 +139,7 @@ def sessions(door: Door) -> int:
         return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
 
 
+@pytest.mark.both_databases
 def test_an_app_is_set_up_on_ones_own_page_and_asked_for_at_the_next_sign_in(door: Door) -> None:
     browser = Browser(door)
     assert browser.follow(invited(door)).headers["Location"] == "/"  # nothing is asked of her yet
@@ -217,6 +218,7 @@ def test_a_clock_may_be_half_a_minute_out_and_no_more(door: Door, seconds: int, 
     assert browser.show(shown).status_code == code
 
 
+@pytest.mark.both_databases
 def test_a_code_is_good_once_and_none_before_it_is_good_after_it(door: Door) -> None:
     phone, first, second = protected(door), Browser(door), Browser(door)
     earlier, code = phone.code(door.clock() - timedelta(seconds=30)), phone.code(door.clock())
@@ -262,6 +264,7 @@ def test_between_the_steps_there_are_ten_minutes_and_a_good_link(door: Door) -> 
     assert not other.is_in
 
 
+@pytest.mark.both_databases
 def test_a_token_that_is_revoked_between_the_steps_lets_nobody_in(door: Door) -> None:
     phone, browser = protected(door), Browser(door)
     browser.post("/signin", token=token_of(door))
@@ -296,6 +299,7 @@ def test_another_sites_page_types_no_code(door: Door) -> None:
     assert browser.show(code).status_code == 303
 
 
+@pytest.mark.both_databases
 def test_guessing_ends_with_the_link_and_keeps_its_owner_out_of_nothing(door: Door) -> None:
     phone, link = protected(door), invited(door)
     door.clock.move(timedelta(minutes=5))
@@ -427,6 +431,7 @@ def signed_in(door: Door, phone: Phone, staff: Staff = ANN) -> Browser:
     return browser
 
 
+@pytest.mark.both_databases
 def test_an_app_is_changed_and_removed_only_by_whoever_holds_it(door: Door) -> None:
     old = protected(door)
     browser = signed_in(door, old)
@@ -504,6 +509,7 @@ def test_nothing_of_it_is_readable_in_the_database_or_on_a_page(door: Door) -> N
     assert phone.secret not in browser.get("/account").text
 
 
+@pytest.mark.both_databases
 def test_an_app_goes_two_years_after_its_last_use(door: Door) -> None:
     protected(door)
     with door.database.write() as connection:
@@ -512,6 +518,7 @@ def test_an_app_goes_two_years_after_its_last_use(door: Door) -> None:
             assert second_factor.forget_unused(connection, now=now) == gone
 
 
+@pytest.mark.both_databases
 def test_an_app_that_was_replaced_meanwhile_is_not_replaced_by_an_older_page(door: Door) -> None:
     def next_code(phone: Phone) -> str:
         door.clock.move(timedelta(minutes=1))

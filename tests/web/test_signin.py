@@ -12,6 +12,8 @@ from course.store.staff_sessions import IDLE, LONGEST, Staff
 from tests.factories import NOW
 from tests.web.conftest import PUBLIC, Door
 
+pytestmark = pytest.mark.both_databases
+
 ANN = Staff(name="Ann", role="facilitator", cohort_ids=("cohort-1",))
 
 

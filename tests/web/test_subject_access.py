@@ -15,6 +15,8 @@ from course.store import access, statements, tables
 from tests.web.conftest import Door
 from tests.web.full_cohort import AFTER_WEEK_7, FULL, NAMES, STRANGER, save_full_cohort
 
+pytestmark = pytest.mark.both_databases
+
 MAYA = "full-1"
 OTHERS = {
     word for names in NAMES.values() for name in names for word in name.split() if len(word) > 2
