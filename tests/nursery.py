@@ -9,6 +9,7 @@ any process. That the command also starts from nothing is for `tests/test_main_j
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -60,7 +61,8 @@ class Process:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
