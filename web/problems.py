@@ -65,7 +65,9 @@ def install_problems(app: Flask) -> None:
 
     @app.before_request
     def nowhere() -> None:
-        if "\0" in request.path:  # no id holds one, and PostgreSQL will not even look for it
+        # No id holds one, and PostgreSQL will not even look for it. What a parent's link holds is
+        # looked up by its hash, and its page has words of its own.
+        if "\0" in request.path and not request.path.startswith("/join/"):
             abort(404)
 
     @app.errorhandler(Problem)

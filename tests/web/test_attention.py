@@ -98,7 +98,6 @@ def test_a_facilitator_sees_what_waits_in_their_own_cohorts_alone(door: Door) ->
     assert listed["total"] == 0
 
 
-@pytest.mark.both_databases
 def test_what_staff_say_shows_at_once(door: Door) -> None:
     open_many(door)  # so many that a reader does not get to all of them
     door.clock.now = FIRST + timedelta(days=1)
