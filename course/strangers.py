@@ -90,15 +90,13 @@ class _Masks:
 
     def put_on(self, seen: Participant) -> Participant:
         """The same participant, without anything that says who it was."""
-        account = seen.invitation_ref or seen.email or seen.account_ref
         return replace(
             seen,
             display_name=self._name(seen.display_name),
-            email="",
+            # By these two stays are taken for one person's, so each is another one's each time.
+            email=self._mask("email", seen.email.casefold()),
+            account_ref=self._mask("account", seen.account_ref or "") or None,
             invitation_ref=None,
-            account_ref=self._mask("account", account) if account else None,
-            # What lasted from visit to visit goes on telling that two visits were one person's.
-            stable_account=seen.stable_account or bool(seen.invitation_ref or seen.email),
             note="",
         )
 
@@ -110,6 +108,6 @@ class _Masks:
         return self._mask("name", plain)
 
     def _mask(self, kind: str, value: str) -> str:
-        if value.startswith(NAME_GONE):
+        if not value or value.startswith(NAME_GONE):
             return value
         return self.worn.setdefault(f"{kind} {value}", f"{NAME_GONE} ({self.fresh()})")
