@@ -191,7 +191,9 @@ def _copying(table: Table) -> str:
     """Names and originals' ids come from here; a copy has a number more in each of its ids."""
     is_own = OWN | ({"id"} if table in (tables.cohort, tables.carer) else set())
     columns = [c.name for c in table.c if c.name in is_own or c.name != "id"]
-    shown = ", ".join(f"{c} || '-' || i" if c in is_own else c for c in columns)
+    # Shortened, because PostgreSQL takes nothing longer than its column.
+    own = {c: f"substr({c}, 1, 40) || '-' || i" for c in is_own}
+    shown = ", ".join(own.get(c, c) for c in columns)
     ids = ", ".join(f"'o{number}'" for number in range(ORIGINALS))
     which = f"cohort_id IN ({ids})"
     if table is tables.cohort:
