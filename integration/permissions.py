@@ -2,7 +2,6 @@
 
 An application that may read recordings or chats of a clinical practice is a danger even if it never
 does: whoever steals its secret may. Lists and reasons are those of docs/connect-*.md.
-https://developers.zoom.us/docs/integrations/oauth-scopes-granular/
 https://learn.microsoft.com/graph/permissions-reference
 """
 
@@ -17,46 +16,15 @@ from threading import Thread
 
 from course.model import Platform
 from integration.provider import MeetingProvider, ProviderError
+from integration.teams_call_records import READ_CALL_RECORDS
+from integration.teams_calls import JOIN_CALLS
+from integration.teams_values import READ_MEETINGS, READ_REPORTS, READ_USERS, WRITE_CALENDAR
+from integration.zoom_values import SCOPES
 
 USED: Mapping[Platform, frozenset[str]] = {
-    Platform.ZOOM: frozenset(
-        {
-            "meeting:write:meeting:admin",
-            "meeting:read:meeting:admin",
-            "meeting:read:list_meetings:admin",
-            "meeting:update:meeting:admin",
-            "meeting:delete:meeting:admin",
-            "meeting:write:registrant:admin",
-            "meeting:read:list_registrants:admin",
-            "meeting:update:registrant_status:admin",
-            "report:read:list_meeting_participants:admin",
-            "meeting:read:past_meeting:admin",
-            "meeting:read:list_past_instances:admin",
-            "meeting:read:list_past_participants:admin",
-            "meeting:read:participant:admin",
-            "dashboard:read:list_meeting_participants_qos:admin",
-            "dashboard:read:meeting_participant_qos:admin",
-            "qss:read:meeting_participant_data:admin",
-            "marketplace_app:read:admin",
-            "rtms:read:rtms_started:admin",
-            "rtms:read:rtms_stopped:admin",
-            "rtms:read:rtms_interrupted:admin",
-            # The same in the words of an app that was made before 2024, which has no finer ones.
-            "meeting:write:admin",
-            "meeting:read:admin",
-            "report:read:admin",
-            "dashboard_meetings:read:admin",
-        }
-    ),
+    Platform.ZOOM: SCOPES,
     Platform.TEAMS: frozenset(
-        {
-            "Calendars.ReadWrite",
-            "OnlineMeetings.Read.All",
-            "OnlineMeetingArtifact.Read.All",
-            "User.Read.All",
-            "CallRecords.Read.All",
-            "Calls.JoinGroupCall.All",
-        }
+        {WRITE_CALENDAR, READ_MEETINGS, READ_REPORTS, READ_USERS, READ_CALL_RECORDS, JOIN_CALLS}
     ),
 }
 # What is said in a session, and what people write to each other.

@@ -11,6 +11,36 @@ from integration.http import Answer
 
 PAGE = 300
 MOST_PAGES = 100
+# https://developers.zoom.us/docs/integrations/oauth-scopes-granular/
+SCOPES = frozenset(
+    {
+        "meeting:write:meeting:admin",
+        "meeting:read:meeting:admin",
+        "meeting:read:list_meetings:admin",
+        "meeting:update:meeting:admin",
+        "meeting:delete:meeting:admin",
+        "meeting:write:registrant:admin",
+        "meeting:read:list_registrants:admin",
+        "meeting:update:registrant_status:admin",
+        "report:read:list_meeting_participants:admin",
+        "meeting:read:past_meeting:admin",
+        "meeting:read:list_past_instances:admin",
+        "meeting:read:list_past_participants:admin",
+        "meeting:read:participant:admin",
+        "dashboard:read:list_meeting_participants_qos:admin",
+        "dashboard:read:meeting_participant_qos:admin",
+        "qss:read:meeting_participant_data:admin",
+        "marketplace_app:read:admin",
+        "rtms:read:rtms_started:admin",
+        "rtms:read:rtms_stopped:admin",
+        "rtms:read:rtms_interrupted:admin",
+        # The same in the words of an app that was made before 2024, which has no finer ones.
+        "meeting:write:admin",
+        "meeting:read:admin",
+        "report:read:admin",
+        "dashboard_meetings:read:admin",
+    }
+)
 
 
 def twice(uuid: str) -> str:

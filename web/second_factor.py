@@ -68,8 +68,8 @@ class SecondFactors:
         """A fresh one. `instead`: the person has just proved that they hold the one they have."""
         secret = new_secret()
         until = (self._clock() + OFFERED_FOR).isoformat()
-        kept = {"secret": secret, "of": name, "instead": self._replaced(name, instead)}
-        kept |= {"until": until}
+        replaced = self._replaced(name, instead)
+        kept = {"secret": secret, "of": name, "instead": replaced, "until": until}
         return self._offer(name, secret, str(self._signer.dumps(kept)))
 
     def offered(self, name: str, signed: str, *, instead: bool = False) -> Offer | None:

@@ -136,7 +136,11 @@ def _add_identities(api: Operations, view: ReportView) -> None:
         cohort = known_cohort(api.database, caller, cohort_id)
         known_week(cohort, week, None)
         if len(ref) > statements.LONGEST_REF:
-            raise Problem(404, "No such participant")
+            raise Problem(
+                404,
+                "No such participant",
+                "The evidence of a carer names whom somebody said it was.",
+            )
         return link(caller, cohort, week, ref, carer_id=None, taken_back=True)
 
     def link(

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    Column,
     Connection,
     Table,
     and_,
@@ -37,9 +36,9 @@ from course.narrowing import hiding
 from course.store import standings, tables
 from course.store.evidence import event_values, read_evidence
 from course.store.hashing import token_hash
+from course.store.rewriting import Rewrite, rewrite
 
 GONE = "somebody who was erased"
-Rewrite = Callable[[str], str]
 # Free text in which a carer may be named, and whose cohort it belongs to.
 _WRITTEN = (
     tables.correction.c.reason,
@@ -188,8 +187,8 @@ def erase(
     hide = _hider(cohort, traces)
     _clean_deliveries(connection, cohort.id, traces)
     for column in _WRITTEN:
-        _rewrite(connection, column, hide, column.table.c.cohort_id == cohort.id)
-    _rewrite(connection, tables.cohort.c.problem, hide, tables.cohort.c.id == cohort.id)
+        rewrite(connection, column, hide, column.table.c.cohort_id == cohort.id)
+    rewrite(connection, tables.cohort.c.problem, hide, tables.cohort.c.id == cohort.id)
     for table in (tables.register, tables.register_version):
         _drop_verdicts(connection, table, cohort.id, carer.id)
     _thaw_without(connection, cohort.id, carer.id, hide)
@@ -264,16 +263,6 @@ def _hider(cohort: Cohort, traces: Traces) -> Rewrite:
     whole = [*emails, *phones, traces.carer.id]
     pattern = re.compile("|".join(re.escape(text) for text in whole if text), re.IGNORECASE)
     return lambda text: hide(pattern.sub(GONE, text))
-
-
-def _rewrite(connection: Connection, column: Column[Any], hide: Rewrite, where: Any) -> None:
-    keys = list(column.table.primary_key)
-    asked = select(*keys, column.label("written")).where(where, column.is_not(None))
-    for row in connection.execute(asked).all():
-        told = hide(row.written)
-        if told != row.written:
-            ours = and_(*(key == value for key, value in zip(keys, row, strict=False)))
-            connection.execute(update(column.table).where(ours).values({column.name: told}))
 
 
 def _drop_verdicts(connection: Connection, table: Table, cohort_id: str, carer_id: str) -> None:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, select, update
 
 from course.model import Cohort
 from course.narrowing import hiding
@@ -20,6 +20,7 @@ from course.store.cohorts import read_cohort
 from course.store.database import Database, insert_new
 from course.store.evidence import mark, participant_json, read_evidence
 from course.store.holding import hold_cohorts
+from course.store.rewriting import rewrite
 from course.strangers import Nameless, without_strangers
 
 AGAIN, MOMENT = timedelta(days=7), timedelta(seconds=1)
@@ -115,13 +116,13 @@ def _carry_out(connection: Connection, look: Look, *, now: datetime) -> None:
             update(event).where(event.c.key == key).values(participant=participant_json(seen))
         )
     if look.found.names:
-        _rewrite(connection, look)
+        _hide(connection, look)
     values = {"cohort_id": look.cohort.id, "looked_at": now, "next_at": look.next_at}
     if not insert_new(connection, of, [values]):
         connection.execute(update(of).where(of.c.cohort_id == look.cohort.id).values(**values))
 
 
-def _rewrite(connection: Connection, look: Look) -> None:
+def _hide(connection: Connection, look: Look) -> None:
     """A copy for one carer leaves out whom it knows; so what staff wrote must not name them."""
     people = {name for name in look.found.names if _OF_A_PERSON.fullmatch(name)}
     kept = [
@@ -130,12 +131,4 @@ def _rewrite(connection: Connection, look: Look) -> None:
     ]
     hide = hiding((), shown=people, kept=kept)
     for column in _WRITTEN:
-        table: Table = column.table
-        rows = connection.execute(
-            select(table.c.id, column).where(
-                table.c.cohort_id == look.cohort.id, column.is_not(None)
-            )
-        ).all()
-        for row_id, text in rows:
-            if (told := hide(text)) != text:
-                connection.execute(update(table).where(table.c.id == row_id).values({column: told}))
+        rewrite(connection, column, hide, column.table.c.cohort_id == look.cohort.id)
