@@ -11,9 +11,8 @@ from shutil import disk_usage
 
 import pytest
 
-from course.store.cipher import Cipher
 from course.store.database import Database
-from tests.databases import migrated_file, prepare_workflows, put_migrated
+from tests.databases import CIPHER, migrated_file, prepare_workflows, put_migrated
 from tests.postgresql import BINARIES, Cluster, cluster
 from tests.remembered_rules import remember
 from tests.wiped import WipedDatabase
@@ -77,7 +76,7 @@ def postgresql_server() -> Iterator[Cluster]:
         pytest.skip("PostgreSQL is not installed; its tests are left out")
     with cluster() as server:
         url = server.create(MIGRATED)
-        made = Database(url, Cipher([os.urandom(32)]))
+        made = Database(url, CIPHER)
         made.migrate()
         made.close()
         prepare_workflows(url)
@@ -107,13 +106,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An empty, migrated database with a key of its own; its kind is the fixture's parameter."""
+    """An empty, migrated database; its kind is the fixture's parameter."""
     if getattr(request, "param", "sqlite") == "sqlite":
-        made = Database(f"sqlite:///{put_migrated(tmp_path)}", Cipher([os.urandom(32)]))
+        made = Database(f"sqlite:///{put_migrated(tmp_path)}", CIPHER)
         yield made
         made.close()
         return
     wiped: WipedDatabase = request.getfixturevalue("wiped")
-    made = Database(wiped.fresh(), Cipher([os.urandom(32)]))
+    made = Database(wiped.fresh(), CIPHER)
     yield made
     made.close()

@@ -16,6 +16,7 @@ from course.store.database import Database
 from integration.scheduling import declare_queues
 
 NAME = "circle.sqlite"  # as the service calls it in DATA_DIR
+CIPHER = Cipher([os.urandom(32)])  # of all tests of a process that need no key of their own
 
 
 @cache
@@ -23,7 +24,7 @@ def migrated_file() -> Path:
     """Of ours, empty and migrated. It holds nothing that a key was needed for."""
     folder = Path(mkdtemp(prefix="circle-migrated-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    made = Database(f"sqlite:///{folder / NAME}", Cipher([os.urandom(32)]))
+    made = Database(f"sqlite:///{folder / NAME}", CIPHER)
     made.migrate()
     made.close()
     return folder / NAME

@@ -153,7 +153,7 @@ def copy_everything(
                     ) from None
                 rows += len(batch)
             told(table.name, rows)
-            _go_on_counting(there, table)
+            go_on_counting(there, table)
         for table in plain_tables():
             found[table.name] = contents(here, table)
             if contents(there, table) != found[table.name]:
@@ -183,8 +183,11 @@ def _as_text(value: object) -> str:
     raise TypeError(f"a {type(value).__name__} cannot be compared")
 
 
-def _go_on_counting(connection: Connection, table: Table) -> None:
-    """PostgreSQL numbers rows by a sequence, which knows nothing of the rows that we brought."""
+def go_on_counting(connection: Connection, table: Table) -> None:
+    """Number new rows after those that were brought.
+
+    PostgreSQL numbers rows by a sequence, which knows nothing of rows that came with a number.
+    """
     keys = list(table.primary_key.columns)
     if connection.dialect.name != "postgresql" or len(keys) != 1:
         return

@@ -160,6 +160,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 def faults(page: Page) -> list[str]:
     """What axe finds against WCAG 2.2 AA."""
+    page.wait_for_load_state()
     page.evaluate(AXE)
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
     found = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", tags)
@@ -168,6 +169,7 @@ def faults(page: Page) -> list[str]:
 
 def too_wide(page: Page) -> int:
     """By how many pixels the page scrolls sideways."""
+    page.wait_for_load_state()
     return int(
         page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     )

@@ -171,6 +171,7 @@ def test_a_sign_in_is_protected_with_an_app_by_hand_and_on_a_phone(
     page.emulate_media(color_scheme=scheme)
     page.get_by_role("link", name="My sign-in").click()
     page.get_by_role("link", name="Protect my sign-in").click()
+    expect(page.get_by_label("The six digits")).to_be_visible()  # the page that was asked for
     for width in (360, 1200):
         page.set_viewport_size({"width": width, "height": 740})
         assert too_wide(page) == 0

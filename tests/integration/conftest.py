@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 import uuid
@@ -20,7 +19,6 @@ from dbos import DBOS
 
 from course.model import Cohort, CohortState, Platform, Rule
 from course.store import cohorts
-from course.store.cipher import Cipher
 from course.store.database import Database
 from integration import durable
 from integration.alignment import Alignment
@@ -30,7 +28,7 @@ from integration.leftovers import Leftovers
 from integration.provider import Certificate, MeetingProvider
 from integration.scheduling import Scheduling
 from integration.subscriptions import Callbacks, Subscriptions
-from tests.databases import POLL, put_migrated, workflows_file
+from tests.databases import CIPHER, POLL, put_migrated, workflows_file
 from tests.factories import NOW, make_new_cohort
 from tests.fakes import FakeClock, FakeProvider
 from tests.stand_ins import StandIns, stand_ins
@@ -183,7 +181,7 @@ def office(database: Database, tmp_path: Path) -> Iterator[Office]:
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
     """A running practice for a whole file: starting an engine takes longer than most tests."""
     folder = tmp_path_factory.mktemp("practice")
-    database = Database(f"sqlite:///{put_migrated(folder)}", Cipher([os.urandom(32)]))
+    database = Database(f"sqlite:///{put_migrated(folder)}", CIPHER)
     with stand_ins() as platforms, platforms.receiver() as url:
         providers: dict[Platform, MeetingProvider] = {
             Platform.ZOOM: platforms.zoom(),
