@@ -10,7 +10,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    RowMapping,
     Select,
     and_,
     bindparam,
@@ -66,23 +65,30 @@ def participant_json(seen: Participant) -> dict[str, Any]:
     return found
 
 
+_COLUMNS = tuple(tables.participant_event.columns.keys())
+_PLATFORMS, _KINDS, _SOURCES, _LEVELS = (
+    {member.value: member for member in kind} for kind in (Platform, EventKind, Source, Level)
+)
 _TEXTS = ("display_name", "email", "invitation_ref", "account_ref", "note")
 
 
-def _event(row: RowMapping) -> ParticipantEvent:
-    seen = row["participant"]
-    return ParticipantEvent(
-        **{
-            **row,
-            "platform": Platform(row["platform"]),
-            "kind": EventKind(row["kind"]),
-            "source": Source(row["source"]),
-            "level": Level(row["level"]) if row["level"] else None,
-            "participant": None
-            if seen is None
-            else Participant(**{**seen, "role": Role(seen.get("role", Role.ATTENDEE))}),
-        }
-    )
+def _events(connection: Connection, query: Select[Any]) -> list[ParticipantEvent]:
+    """Whole rows of the table, read by the thousand: by position, enumerations looked up."""
+    return [
+        _event(dict(zip(_COLUMNS, row, strict=True))) for row in connection.execute(query).all()
+    ]
+
+
+def _event(values: dict[str, Any]) -> ParticipantEvent:
+    values["platform"] = _PLATFORMS[values["platform"]]
+    values["kind"] = _KINDS[values["kind"]]
+    values["source"] = _SOURCES[values["source"]]
+    if values["level"] is not None:
+        values["level"] = _LEVELS[values["level"]]
+    if (seen := values["participant"]) is not None:
+        seen["role"] = Role(seen.get("role", Role.ATTENDEE))
+        values["participant"] = Participant(**seen)
+    return ParticipantEvent(**values)
 
 
 def save_events(connection: Connection, events: Sequence[ParticipantEvent]) -> int:
@@ -124,12 +130,11 @@ def _read_events(connection: Connection, cohort: Cohort) -> list[ParticipantEven
             table.c.series_ref.is_(None),
             table.c.instance_ref.in_(instances),
         )
-        for row in connection.execute(select(table).where(or_(of_series, of_instance))).mappings():
-            events[row["key"]] = _event(row)
+        told = _events(connection, select(table).where(or_(of_series, of_instance)))
+        events.update((event.key, event) for event in told)
     if carers:
-        own = select(table).where(table.c.carer_id.in_(carers))
-        for row in connection.execute(own).mappings():
-            events[row["key"]] = _event(row)
+        own = _events(connection, select(table).where(table.c.carer_id.in_(carers)))
+        events.update((event.key, event) for event in own)
     return sorted(events.values(), key=lambda e: (e.occurred_at, e.key))
 
 
@@ -138,27 +143,27 @@ def instance_media(
 ) -> list[ParticipantEvent]:
     """The samples of camera and microphone that name one held instance and no series."""
     table = tables.participant_event
-    rows = connection.execute(
+    return _events(
+        connection,
         select(table).where(
             table.c.platform == platform,
             table.c.series_ref.is_(None),
             table.c.instance_ref == instance_ref,
             table.c.until_at.is_not(None),
             table.c.kind.in_([EventKind.CAMERA.value, EventKind.MICROPHONE.value]),
-        )
-    ).mappings()
-    return [_event(row) for row in rows]
+        ),
+    )
 
 
 def instance_events(connection: Connection, instance_ref: str) -> list[ParticipantEvent]:
     """Everything that was told of one held instance on Zoom."""
     table = tables.participant_event
-    rows = connection.execute(
+    return _events(
+        connection,
         select(table).where(
             table.c.platform == Platform.ZOOM.value, table.c.instance_ref == instance_ref
-        )
-    ).mappings()
-    return [_event(row) for row in rows]
+        ),
+    )
 
 
 def call_events(
@@ -166,15 +171,15 @@ def call_events(
 ) -> list[ParticipantEvent]:
     """What our bot was told of a series' calls since then."""
     table = tables.participant_event
-    rows = connection.execute(
+    return _events(
+        connection,
         select(table).where(
             table.c.platform == Platform.TEAMS.value,
             table.c.series_ref == series_ref,
             table.c.source == Source.CALL_BOT.value,
             table.c.occurred_at >= since,
-        )
-    ).mappings()
-    return [_event(row) for row in rows]
+        ),
+    )
 
 
 def _marking() -> Select[Any]:
