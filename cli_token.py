@@ -38,7 +38,8 @@ def token() -> None:
     multiple=True,
     metavar="COHORT",
     shell_complete=complete_cohort,
-    help="A cohort given to the holder; repeat it.",
+    help="A cohort given to the holder; repeat it. Without any a facilitator sees none, and a "
+    "viewer reads the reports of all.",
 )
 @json_option
 def token_create(role: str, name: str, named: tuple[str, ...], *, as_json: bool) -> None:

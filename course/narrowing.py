@@ -12,14 +12,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from course.attendance import Judge
+from course.identity import is_phone_number
 from course.model import Carer, CarerWeek, Cohort, Evidence, SessionRegister
 from course.reports import AttendanceReport, build_report
 
 Rewrite = Callable[[str], str]
 ANOTHER = "another person"
 NO_ADDRESS = "(address not shown)"
+NO_NUMBER = "(number not shown)"
 _ADDRESS = re.compile(
     r"[^\s@“”\"'<>(),;]+@[^\s@“”\"'<>(),;]+|(?:https?://|www\.)[^\s“”\"'<>]+", re.I
+)
+# Nine digits or stars from + or 0 on, or ten in a row: no date and no time of day is that long.
+_NUMBER = re.compile(
+    r"(?<![\w.:-])(?:(?=(?:[ ().-]*[\d*+]){9})[+0][\d* ().-]{7,}[\d*]|[\d*]{10,})(?!\w)"
 )
 
 
@@ -140,10 +146,14 @@ def _words(name: str) -> list[str]:
 
 
 def without_addresses(report: AttendanceReport) -> AttendanceReport:
-    """For those who see no addresses: no address or link in any text, nor what families wrote."""
+    """For those who see no addresses: no address, link or telephone number in any text, nor what
+    families wrote.
+    """
 
     def hide(text: str) -> str:
-        return _ADDRESS.sub(NO_ADDRESS, text)
+        if is_phone_number(text):
+            return NO_NUMBER
+        return _NUMBER.sub(NO_NUMBER, _ADDRESS.sub(NO_ADDRESS, text))
 
     carers = tuple(replace(c, name=hide(c.name)) for c in report.cohort.carers)
     registers = [rewritten(register, hide) for register in report.registers]

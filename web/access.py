@@ -63,7 +63,7 @@ def authenticate(database: Database, clock: Callable[[], datetime]) -> Caller:
         with database.read() as connection:
             found = access.find_token(connection, token.strip(), now=now)
         if found is not None:
-            return _caller(found.name, found.role, found.cohort_ids)
+            return _caller(found.name, found.role, found.cohort_ids, narrow=False)
     session = session_id()
     if not kind and session:
         with database.read() as connection:
@@ -75,7 +75,8 @@ def authenticate(database: Database, clock: Callable[[], datetime]) -> Caller:
             if noting:
                 with database.write() as connection:
                     staff_sessions.note_session(connection, session, now=now)
-            return _caller(staff.name, staff.role, staff.cohort_ids)
+            by_microsoft = staff.account is not None
+            return _caller(staff.name, staff.role, staff.cohort_ids, narrow=by_microsoft)
     raise Problem(
         401,
         "Who are you?",
@@ -84,8 +85,15 @@ def authenticate(database: Database, clock: Callable[[], datetime]) -> Caller:
     )
 
 
-def _caller(name: str, role: str, cohort_ids: tuple[str, ...]) -> Caller:
-    return Caller(name=name, role=role, cohort_ids=None if role == "admin" else cohort_ids)
+def _caller(name: str, role: str, cohort_ids: tuple[str, ...], *, narrow: bool) -> Caller:
+    """A facilitator sees the cohorts given to them. A viewer reads all reports, or those of the
+    cohorts given to them; `narrow`: with none given, none (a Microsoft account that no cohort
+    names).
+    """
+    reads_all = role == "viewer" and not cohort_ids and not narrow
+    return Caller(
+        name=name, role=role, cohort_ids=None if role == "admin" or reads_all else cohort_ids
+    )
 
 
 def session_id() -> str | None:

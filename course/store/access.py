@@ -17,7 +17,8 @@ from course.store.hashing import token_hash
 class AccessToken:
     """Who calls and what they may do. Roles: `admin`, `facilitator`, `viewer`.
 
-    `cohort_ids` are the cohorts given to a facilitator or viewer; an admin sees all.
+    `cohort_ids` are the cohorts given to a facilitator or viewer; an admin sees all, and so does a
+    viewer to whom none was given.
     """
 
     id: str

@@ -140,6 +140,20 @@ def test_a_viewer_sees_no_addresses_and_no_links(door: Door) -> None:
     assert "join-token" not in listed.text
 
 
+def test_a_viewer_to_whom_no_cohort_was_given_reads_the_reports_of_all(door: Door) -> None:
+    headers = door.token("viewer")
+    report = door.client.get("/api/v1/cohorts/cohort-1/attendance", headers=headers)
+    assert (report.status_code, report.json["carers"][0]["name"]) == (200, "Maya Patel")
+    assert door.client.get("/api/v1/cohorts", headers=headers).json["total"] == 1
+    assert door.client.get("/api/v1/attention", headers=headers).status_code == 403
+
+
+def test_a_facilitator_to_whom_no_cohort_was_given_sees_none(door: Door) -> None:
+    headers = door.token("facilitator")
+    report = door.client.get("/api/v1/cohorts/cohort-1/attendance", headers=headers)
+    assert report.status_code == 404
+
+
 @pytest.mark.both_databases
 def test_a_facilitator_lists_only_the_cohorts_given_to_them(door: Door) -> None:
     headers = door.token("facilitator", "another-cohort")

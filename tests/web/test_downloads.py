@@ -12,21 +12,38 @@ import shutil
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from course.model import CorrectionKind, Verdict
+from course.model import (
+    CorrectionKind,
+    EventKind,
+    Participant,
+    ParticipantEvent,
+    Platform,
+    Source,
+    Verdict,
+)
 from course.reports import build_report, report_json
 from course.store import cohorts, evidence, statements, tables
 from course.store.cipher import Cipher
 from course.store.database import Database
 from tests.factories import FIRST, make_carer, make_cohort
 from tests.web.conftest import Door
-from tests.web.full_cohort import AFTER_WEEK_7, FULL, NAMES, STRANGER, save_full_cohort
+from tests.web.full_cohort import (
+    AFTER_WEEK_7,
+    FULL,
+    NAMES,
+    SERIES,
+    STRANGER,
+    full_cohort,
+    save_full_cohort,
+)
 from tests.web.report_files import FORMATS, book, marks, page, pdf, text
 
 TYPES = {
@@ -250,6 +267,43 @@ def test_a_viewer_gets_no_address_and_no_link(full: Door, ending: str) -> None:
     assert "(address not shown)" in told
     for secret in ("@example.com", "mail.example", "zoom.us", "join-full", "wedding"):
         assert secret not in told
+
+
+@pytest.mark.parametrize("ending", [*FORMATS, "json"])
+@pytest.mark.parametrize(
+    "shown", ["+44 7700 900123", "07700 900123", "447700900123", "+4477****123"]
+)
+def test_a_viewer_gets_no_telephone_number(full: Door, ending: str, shown: str) -> None:
+    week = full_cohort().sessions[1]
+    seen = Participant(display_name=shown, by_phone=True)
+    told = partial(
+        ParticipantEvent,
+        platform=Platform.ZOOM,
+        source=Source.WEBHOOK,
+        series_ref=SERIES,
+        instance_ref="instance-2",
+        connection_ref="by-phone",
+        participant=seen,
+    )
+    came = told(key="came", kind=EventKind.JOINED, occurred_at=week.starts_at)
+    went = told(key="went", kind=EventKind.LEFT, occurred_at=week.starts_at + timedelta(hours=1))
+    with full.database.write() as connection:
+        evidence.save_events(connection, [came, went])
+        statements.add_correction(
+            connection,
+            FULL,
+            week=1,
+            carer_id="full-1",
+            verdict=Verdict.ATTENDED,
+            kind=CorrectionKind.CORRECTION,
+            reason=f"rang from {shown} on 2027-01-09 at 10:02",
+            made_by="facilitator Ann",
+            now=AFTER_WEEK_7,
+        )
+    assert text(ending, get(full, ending, "facilitator").data).count(shown) > 1
+    answer = text(ending, get(full, ending, "viewer").data)
+    assert shown not in answer
+    assert "rang from (number not shown) on 2027-01-09 at 10:02" in answer
 
 
 @pytest.mark.parametrize("ending", FORMATS)
