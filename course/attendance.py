@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from course.apart import Apart, apart
 from course.connections import MEDIA, Connection
 from course.doubts import ask_about_strangers, ask_for_the_second, link_flags
 from course.frozen import thawed
@@ -166,6 +167,17 @@ class Judge:
     def strangers_apart(self, before: datetime) -> list[Connection]:
         """Connections of nobody known that count for no session, and were over before that."""
         return [c for _, c in self._sort(self.apart)[1] if c.last_seen_at < before]
+
+    def meetings_apart(self) -> tuple[Apart, ...]:
+        """What was held on the cohort's links and counts for no session, in order of time."""
+        found = []
+        for instance in self.apart:
+            mine, strangers, _ = self._sort([instance])
+            known = {who: [c for _, c, _ in seen] for who, seen in mine.items()}
+            announced = bool(intersect([instance.span], self._rehearsals))
+            unknown = [c for _, c in strangers]
+            found.append(apart(instance, known, unknown, is_rehearsal=announced))
+        return tuple(one for one in found if one is not None)
 
     def tested(self) -> dict[str, Tested]:
         """Who showed that their devices work, by carer: the last time counts."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from course.apart import Apart
 from course.attendance import Judge
 from course.identity import is_phone_number
 from course.model import Carer, CarerWeek, Cohort, Evidence, SessionRegister
@@ -73,7 +74,13 @@ def narrowed(
         carers={carer: s for carer, s in report.carers.items() if carer in ids},
         households={h: s for h, s in report.households.items() if h in staying},
         tested={carer: t for carer, t in report.tested.items() if carer in ids},
+        apart=tuple(_apart(meeting, ids) for meeting in report.apart if ids & set(meeting.carers)),
     ), hide
+
+
+def _apart(meeting: Apart, ids: Collection[str]) -> Apart:
+    own = {carer: present for carer, present in meeting.carers.items() if carer in ids}
+    return replace(meeting, carers=own, strangers=())
 
 
 def _alone(register: SessionRegister, ids: Collection[str], hide: Rewrite) -> SessionRegister:
@@ -163,6 +170,10 @@ def without_addresses(report: AttendanceReport) -> AttendanceReport:
         registers=tuple(
             replace(r, weeks={c: replace(week, messages=()) for c, week in r.weeks.items()})
             for r in registers
+        ),
+        apart=tuple(
+            replace(m, strangers=tuple((hide(name), present) for name, present in m.strangers))
+            for m in report.apart
         ),
     )
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from course.apart import Apart
 from course.attendance import Judge
 from course.completion import Standing, carer_standings, household_standings
 from course.model import (
@@ -43,6 +44,7 @@ class AttendanceReport:
     carers: dict[str, Standing]
     households: dict[str, Standing]
     tested: dict[str, Tested]
+    apart: tuple[Apart, ...] = ()
 
 
 def build_report(cohort: Cohort, evidence: Evidence, *, now: datetime) -> AttendanceReport:
@@ -57,6 +59,7 @@ def build_report(cohort: Cohort, evidence: Evidence, *, now: datetime) -> Attend
         carers=carers,
         households=household_standings(cohort, registers, carers),
         tested=judge.tested(),
+        apart=judge.meetings_apart(),
     )
 
 
@@ -129,6 +132,24 @@ def report_json(report: AttendanceReport) -> dict[str, Any]:
             }
             for register in report.registers
             for seen in register.unmatched
+        ],
+        "apart": [
+            {
+                "platform": meeting.platform.value,
+                "from": local(meeting.began_at),
+                "to": local(meeting.ended_at),
+                "rehearsal": meeting.is_rehearsal,
+                "carers": [
+                    {"id": carer.id, "minutes_present": meeting.carers[carer.id]}
+                    for carer in roster(cohort)
+                    if carer.id in meeting.carers
+                ],
+                "unmatched": [
+                    {"display_name": name, "minutes_present": present}
+                    for name, present in meeting.strangers
+                ],
+            }
+            for meeting in report.apart
         ],
     }
 

@@ -46,6 +46,7 @@ def workbook(report: dict[str, Any]) -> bytes:
     _weeks(sheets, report)
     _sessions(sheets, report)
     _unmatched(sheets, report)
+    _apart(sheets, report)
     _about(sheets, report)
     book.close()
     return written.getvalue()
@@ -294,6 +295,22 @@ def _unmatched(sheets: _Sheets, report: dict[str, Any]) -> None:
         ("Reference", 24.0, sheets.text),
     ]
     sheets.add("Unmatched", columns, rows)
+
+
+def _apart(sheets: _Sheets, report: dict[str, Any]) -> None:
+    """Meetings on the same link that count for no session."""
+    rows: list[list[Cell]] = [
+        [meeting["when"], meeting["where"], meeting["what"], meeting["who"]]
+        for meeting in words.apart(report)
+    ]
+    columns = [
+        ("When", 38.0, sheets.text),
+        ("Platform", 10.0, sheets.text),
+        ("What", 28.0, sheets.text),
+        ("Who was seen", 60.0, sheets.text),
+    ]
+    if rows:
+        sheets.add("Held apart", columns, rows)
 
 
 def _about(sheets: _Sheets, report: dict[str, Any]) -> None:

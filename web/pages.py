@@ -18,6 +18,7 @@ from course.rehearsal import coming_rehearsal
 from course.reports import explain
 from course.restriction import shown_name
 from course.store import access, cohorts, evidence, rehearsals
+from web import report_words
 from web.access import Caller
 from web.account import add_account
 from web.attention import carers_of, read_attention
@@ -81,12 +82,14 @@ def create_pages(pages: Pages) -> Blueprint:
             offered = rehearsals.read_rehearsals(connection, cohort_id)
         now = pages.clock()
         rehearsal = coming_rehearsal(offered, now)
+        report = reports.shown(cohort, caller)
         return pages.answer(
             "cohort.html",
             caller=caller,
             here="cohorts",
             cohort=cohort_json(cohort, enrolments, caller, public_url=pages.public_url),
-            report=reports.shown(cohort, caller),
+            report=report,
+            apart=report_words.apart(report),
             next=cohort.next_session(now),
             now=now,
             steps=steps,

@@ -42,6 +42,7 @@ def paper(report: dict[str, Any]) -> dict[str, Any]:
                 }
                 for seen in report["unmatched"]
             ],
+            "apart": words.apart(report),
         }
     )
     return made

@@ -116,6 +116,30 @@ def remarks(week: dict[str, Any]) -> list[str]:
     return [r for r in said if not (week["verdict"] == "pending" and r in PENDING)]
 
 
+def apart(report: dict[str, Any]) -> list[dict[str, str]]:
+    """What was held apart from the sessions: when, what it was, and who was seen how long."""
+    names = {carer["id"]: carer["name"] for carer in report["carers"]}
+    return [
+        {
+            "when": f"{datetime.fromisoformat(meeting['from']):%A %-d %B %Y, %H:%M} to "
+            f"{datetime.fromisoformat(meeting['to']):%H:%M}",
+            "what": "rehearsal" if meeting["rehearsal"] else "outside every session's time",
+            "where": meeting["platform"].capitalize(),
+            "who": ", ".join(
+                f"{name} ({present:.0f} min)"
+                for name, present in [
+                    *((names[c["id"]], c["minutes_present"]) for c in meeting["carers"]),
+                    *(
+                        (seen["display_name"] or "no name", seen["minutes_present"])
+                        for seen in meeting["unmatched"]
+                    ),
+                ]
+            ),
+        }
+        for meeting in report["apart"]
+    ]
+
+
 def rule(found: dict[str, Any]) -> list[str]:
     """The cohort's rule in sentences."""
     every = found["household"] == "every_carer"

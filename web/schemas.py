@@ -424,6 +424,17 @@ class CarerReportOut(BaseModel):
     transferred_from: dict[str, Any] | None = None
 
 
+class ApartOut(BaseModel):
+    """A meeting on the cohort's link that counts for no session: who was seen, and how long."""
+
+    platform: Platform
+    begins: str = Field(alias="from")
+    ends: str = Field(alias="to")
+    rehearsal: bool
+    carers: list[dict[str, Any]]
+    unmatched: list[dict[str, Any]]
+
+
 class ReportOut(BaseModel):
     """The attendance report."""
 
@@ -434,6 +445,7 @@ class ReportOut(BaseModel):
     carers: list[CarerReportOut]
     households: list[dict[str, Any]]
     unmatched: list[dict[str, Any]]
+    apart: list[ApartOut]
 
 
 class ChangedOut(ReportOut):

@@ -165,7 +165,8 @@ def report_table(report: dict[str, Any], *, paint: Paint = plain, width: int = W
         f"{words.EXCEPTION} {', '.join(words.EXCEPTIONS.values())}; * said by a person",
     ]
     lines += _remarks(report["carers"], paint, width)
-    return "\n".join(lines + _strangers(report["unmatched"], paint, width))
+    lines += _strangers(report["unmatched"], paint, width)
+    return "\n".join(lines + _apart(report, paint, width))
 
 
 def _mark(week: dict[str, Any]) -> Cell:
@@ -201,6 +202,16 @@ def _strangers(unmatched: Sequence[dict[str, Any]], paint: Paint, width: int) ->
         )
     ]
     says = "Nobody knows who these were; say it, and it is remembered"
+    return ["", paint(says, "head"), *lines] if lines else []
+
+
+def _apart(report: dict[str, Any], paint: Paint, width: int) -> list[str]:
+    lines = [
+        line
+        for meeting in words.apart(report)
+        for line in _told(f"{meeting['when']} ({meeting['what']}): {inert(meeting['who'])}", width)
+    ]
+    says = "Held apart from the sessions; it counts for none"
     return ["", paint(says, "head"), *lines] if lines else []
 
 

@@ -459,10 +459,10 @@ class Room:
         """What the script of the own join page sends after its check."""
         return self._client.post(f"/join/join-{self.carers[who].id}/devices", json=found)
 
-    def report(self) -> dict[str, Any]:
+    def report(self, **narrowed: str) -> dict[str, Any]:
         """The attendance report when the session is over."""
         self.clock.now = max(self.clock.now, at(300))
-        found: dict[str, Any] = self.call("GET", "/attendance")
+        found: dict[str, Any] = self.call("GET", "/attendance", query_string=narrowed)
         return found
 
     def week(self, who: str) -> dict[str, Any]:

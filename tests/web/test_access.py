@@ -143,8 +143,9 @@ def test_a_viewer_sees_no_addresses_and_no_links(door: Door) -> None:
 def test_a_viewer_to_whom_no_cohort_was_given_reads_the_reports_of_all(door: Door) -> None:
     headers = door.token("viewer")
     report = door.client.get("/api/v1/cohorts/cohort-1/attendance", headers=headers)
-    assert (report.status_code, report.json["carers"][0]["name"]) == (200, "Maya Patel")
-    assert door.client.get("/api/v1/cohorts", headers=headers).json["total"] == 1
+    assert report.status_code == 200
+    assert "Maya Patel" in report.text
+    assert '"total":1' in door.client.get("/api/v1/cohorts", headers=headers).text
     assert door.client.get("/api/v1/attention", headers=headers).status_code == 403
 
 

@@ -184,7 +184,7 @@ def test_unknown_things_are_404_and_wrong_methods_say_which_are_right(door: Door
 def test_the_report_has_exactly_the_shape_of_the_contract(door: Door) -> None:
     report = door.call("GET", "/cohorts/cohort-1/attendance").json
     assert set(report) == {
-        *("cohort", "as_of", "rule", "sessions", "carers", "households", "unmatched"),
+        *("cohort", "as_of", "rule", "sessions", "carers", "households", "unmatched", "apart"),
     }
     assert report["rule"] | {"satisfied_by": None} == {
         "presence": 0.8,
