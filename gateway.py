@@ -9,20 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from front_door import FrontDoor
+from web.problems import PROBLEM, problem_body
 from webhooks.patience import Patience
 from webhooks.routes import LARGEST, PREFIX, Headers, Receivers, Request
 
 BODY_WITHIN = 10.0  # seconds for a client to send its body
 LARGEST_UPLOAD = 256 << 10  # bytes of a body for Flask
-NOT_OURS = (
-    b'{"status": 421, "title": "This service has another name", "detail": "Ask for it by the '
-    b'address in PUBLIC_URL; whoever runs it can add names to ALLOWED_HOSTS."}'
+_NOT_OURS = problem_body(
+    421,
+    "This service has another name",
+    "Ask for it by the address in PUBLIC_URL; whoever runs it can add names to ALLOWED_HOSTS.",
+)
+_TOO_LARGE = problem_body(
+    413, "The body is too large", "At most 256 KiB are read; send less at a time."
+)
+_TOO_LATE = problem_body(
+    408, "The body did not come", "Nothing was done. Send it again, whole and at once."
 )
 SERVER = ("server", "circle")  # or the server's library would name itself
 NOT_PASSED = ("content-length", "transfer-encoding", "proxy", "forwarded")
@@ -82,23 +91,26 @@ class Gateway:
         if not hook and not self._door.is_ours(
             scope.path, scope.headers.get("host"), scope.authority
         ):
-            headers = [("connection", "close"), ("content-type", "application/problem+json")]
-            exchange.response_bytes(421, [*headers, *self._hardened], NOT_OURS)
+            self._refuse(exchange, _NOT_OURS)
             return
         try:
             body = await _body(scope, exchange, LARGEST if hook else LARGEST_UPLOAD, self._patience)
         except _TooSlow:
-            exchange.response_empty(408, [("connection", "close"), *self._hardened])
+            self._refuse(exchange, _TOO_LATE)
             return
         if hook:
             await self._to_receivers(scope, exchange, body)
         elif body is None:
-            exchange.response_empty(413, [("connection", "close"), *self._hardened])
+            self._refuse(exchange, _TOO_LARGE)
         else:
             status, headers, answer = await asyncio.get_running_loop().run_in_executor(
                 self._threads, _call, self._flask, _environ(scope, body, self._door)
             )
             exchange.response_bytes(status, [SERVER, *headers], answer)
+
+    def _refuse(self, exchange: Exchange, problem: dict[str, Any]) -> None:
+        headers = [("connection", "close"), ("content-type", PROBLEM), *self._hardened]
+        exchange.response_bytes(problem["status"], headers, json.dumps(problem).encode())
 
     async def _to_receivers(self, scope: Scope, exchange: Exchange, body: bytes | None) -> None:
         answer = await self._receivers.receive(

@@ -226,6 +226,15 @@ def test_a_body_that_does_not_come_is_given_up_and_the_connection_with_it(
     opening = b"POST /webhooks/zoom HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{"
     answer = raw(service, iter([opening]))
     assert answer.startswith(b"HTTP/1.1 408")
+    assert b"Send it again, whole" in answer
+
+
+def test_a_body_of_the_api_that_is_too_large_is_told_how_much_is_read(service: Service) -> None:
+    answer = requests.post(f"{service.url}/api/v1/cohorts", data=b"x" * 300_000, timeout=IN_TIME)
+    assert answer.status_code == 413
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "At most 256 KiB" in answer.json()["detail"]
+    assert answer.json()["errors"] == []
 
 
 def test_an_address_is_decoded_once(service: Service) -> None:

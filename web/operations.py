@@ -20,6 +20,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from course.store.database import Database
 from web.access import authenticate
+from web.probes import documented as documented_probes
 from web.problems import Problem
 from web.quotas import Quotas
 
@@ -126,7 +127,7 @@ class Operations:
             key=lambda m: m.__name__,
         )
         _, schemas = models_json_schema([(m, "validation") for m in models], ref_template=REFERENCE)
-        paths: dict[str, dict[str, Any]] = {}
+        paths = documented_probes()
         for operation in self.listed:
             path = _PARAMETER.sub(r"{\2}", f"{self.routes.url_prefix or ''}{operation.path}")
             paths.setdefault(path, {})[operation.method.lower()] = _documented(operation)
@@ -143,7 +144,7 @@ class Operations:
 
 _PROBLEM = {
     "type": "object",
-    "required": ["title"],
+    "required": ["status", "title", "detail", "errors"],
     "properties": {
         "status": {"type": "integer"},
         "title": {"type": "string"},

@@ -39,23 +39,33 @@ class Problem(Exception):
 
     def answer(self) -> Response:
         """As `application/problem+json`."""
-        body: dict[str, Any] = {"status": self.code, "title": self.title}
-        if self.detail:
-            body["detail"] = self.detail
-        if self.errors:
-            body["errors"] = [{"field": f, "message": m} for f, m in self.errors]
-        answer = jsonify(body)
+        answer = jsonify(problem_body(self.code, self.title, self.detail, self.errors))
         answer.status_code = self.code
-        answer.mimetype = "application/problem+json"
+        answer.mimetype = PROBLEM
         answer.headers.update(self.headers)
         return answer
 
 
+PROBLEM = "application/problem+json"
+
+
+def problem_body(
+    code: int, title: str, detail: str = "", errors: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """The members that every problem has; without a detail of its own the faults are it."""
+    return {
+        "status": code,
+        "title": title,
+        "detail": detail or "; ".join(f"{field}: {message}" for field, message in errors),
+        "errors": [{"field": field, "message": message} for field, message in errors],
+    }
+
+
 _WORDS = {
-    400: ("The request cannot be read", ""),
+    400: ("The request cannot be read", "Check how it was sent; /openapi.json says what is read."),
     404: ("Not found", "Check the address; /openapi.json lists every one."),
     405: ("This method is not for this address", "The Allow header says which are."),
-    413: ("The body is too large", ""),
+    413: ("The body is too large", "At most 256 KiB are read; send less at a time."),
     415: ("The body must be JSON", "Send Content-Type: application/json."),
 }
 
@@ -77,7 +87,7 @@ def install_problems(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         code = error.code or 500
-        title, detail = _WORDS.get(code, (error.name, ""))
+        title, detail = _WORDS.get(code, (error.name, error.description or ""))
         answer = Problem(code, title, detail).answer()
         if allowed := getattr(error, "valid_methods", None):
             answer.headers["Allow"] = ", ".join(sorted(allowed))

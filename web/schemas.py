@@ -298,6 +298,7 @@ class CarerOut(BaseModel):
     join_url: str | None
     platform_join_url: str | None
     problem: str | None
+    restricted: bool
     enrolled_at: str
     withdrawn_at: str | None
     transferred_from: str | None
@@ -370,6 +371,7 @@ class HeldOut(BaseModel):
     topic: str
     starts_at: str
     ends_at: str
+    platforms: list[Platform]
     held_from: str | None
     held_to: str | None
     register_state: Annotated[RegisterState, Field(alias="register")]

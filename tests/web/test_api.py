@@ -18,6 +18,7 @@ from integration.scheduling import Refused
 from tests.factories import FIRST, make_carer, make_cohort
 from tests.web.conftest import Door
 from web.export_csv import inert
+from web.probes import PROBES
 from web.problems import Problem
 
 SMALL = {"name": "Autumn", "platform": "zoom", "first_session_on": "2027-01-09"}
@@ -125,6 +126,8 @@ def test_bodies_that_are_none(door: Door, body: bytes, kind: str, code: int) -> 
     answer = door.call("POST", "/cohorts", data=body, headers={"Content-Type": kind})
     assert answer.status_code == code
     assert answer.mimetype == "application/problem+json"
+    assert set(answer.json) == {"status", "title", "detail", "errors"}
+    assert answer.json["detail"]
 
 
 def test_a_platform_that_is_not_configured_says_what_is_missing(door: Door) -> None:
@@ -318,7 +321,7 @@ def test_the_document_lists_exactly_the_routes_and_every_reference_resolves(door
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     listed = {(path, method) for path, item in document["paths"].items() for method in item}
-    assert listed == routes
+    assert listed == routes | {(path, "get") for path in PROBES}
     known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
     assert set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(document))) <= known
 

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from tests.web.test_access import BODIES
 from tests.whole_app import GIVEN, PUBLIC, WholeApp, whole_app
+from web.probes import PROBES
 
 # Whoever opens another door to everybody has to write it here.
 OPEN = {
@@ -129,6 +130,7 @@ def test_the_document_names_exactly_the_routes_of_the_api_and_their_roles(app: W
         (method.upper(), path, operation["description"])
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
+        if path not in PROBES
     }
     assert told == {
         (
@@ -139,9 +141,16 @@ def test_the_document_names_exactly_the_routes_of_the_api_and_their_roles(app: W
         for way in ways(app)
         if way.is_api
     }
-    for methods in document["paths"].values():
+    for path, methods in document["paths"].items():
         for operation in methods.values():
-            assert operation["security"], operation
+            assert bool(operation["security"]) is (path not in PROBES), operation
+
+
+def test_what_operators_ask_is_in_the_document_and_open(app: WholeApp) -> None:
+    document = app.flask.test_client().get("/openapi.json", base_url=PUBLIC).json
+    assert document is not None
+    assert set(PROBES) <= set(document["paths"])
+    assert {("GET", path) for path in PROBES} <= OPEN
 
 
 def expected(way: Way, role: str, *, owns: bool) -> set[int]:
