@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import jwt
@@ -29,16 +30,20 @@ ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 PUBLISHER = "0bf30f3b-4a52-48df-9a82-234910c4a086"  # Graph change tracking
 
 
+@cache
+def _signing_key() -> rsa.RSAPrivateKey:
+    """One for all stand-ins of a process, each under a name of its own: making it takes long."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 @dataclass(slots=True)
 class LoginStandIn:
-    """Knows the tenant's one application and signs with a key of its own."""
+    """Knows the tenant's one application and signs with a key under a name of its own."""
 
     config: SandboxConfig
     clock: Callable[[], datetime]
     tokens: dict[str, datetime] = field(default_factory=dict)
-    key: rsa.RSAPrivateKey = field(
-        default_factory=lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    )
+    key: rsa.RSAPrivateKey = field(default_factory=_signing_key)
     kid: str = field(default_factory=lambda: secrets.token_urlsafe(16))
 
     def validation_token(self) -> str:

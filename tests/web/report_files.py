@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import openpyxl
 import pypdf
+import pypdfium2
 
 FORMATS = ("csv", "xlsx", "pdf", "html")
 
@@ -40,6 +41,12 @@ def pdf(content: bytes) -> pypdf.PdfReader:
     return pypdf.PdfReader(io.BytesIO(content))
 
 
+def pages_of(content: bytes) -> list[str]:
+    """The text of each page of a PDF, as a reader shows it."""
+    with pypdfium2.PdfDocument(content) as opened:
+        return [" ".join(page.get_textpage().get_text_bounded().split()) for page in opened]
+
+
 def marks(opened: pypdf.PdfReader) -> str:
     """A PDF's own description of itself, as XML."""
     assert opened.xmp_metadata is not None
@@ -57,8 +64,8 @@ def text(ending: str, content: bytes) -> str:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             told = " ".join(packed.read(name).decode() for name in packed.namelist())
     elif ending == "pdf":
+        told = " ".join(pages_of(content))
         opened = pdf(content)
-        told = " ".join(found.extract_text() for found in opened.pages)
         told += f" {opened.metadata} {marks(opened)}"
     elif ending == "json":
         told = json.dumps(json.loads(content), ensure_ascii=False)

@@ -44,7 +44,7 @@ from tests.web.full_cohort import (
     full_cohort,
     save_full_cohort,
 )
-from tests.web.report_files import FORMATS, book, marks, page, pdf, text
+from tests.web.report_files import FORMATS, book, marks, page, pages_of, pdf, text
 
 TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -210,10 +210,10 @@ def test_a_name_is_only_ever_text(door: Door, name: str) -> None:
     shown = page(get(door, "html", cohort="hostile").data)
     assert name in shown.texts
     assert "script" not in {tag for tag, _ in shown.tags}
-    printed = pdf(get(door, "pdf", cohort="hostile").data)
-    told = "".join("".join(p.extract_text() for p in printed.pages).split())
+    printed = get(door, "pdf", cohort="hostile").data
+    told = "".join("".join(pages_of(printed)).split())
     assert "".join(unicodedata.normalize("NFKC", name).split()) in told
-    assert not [p for p in printed.pages if "/Annots" in p]
+    assert not [p for p in pdf(printed).pages if "/Annots" in p]
     rows = csv.reader(io.StringIO(get(door, "csv", cohort="hostile").text.lstrip("\ufeff")))
     assert name in {row[1].removeprefix("'") for row in rows}
 
@@ -388,8 +388,8 @@ def test_the_workbook_has_typed_cells_filters_and_a_chart(full: Door) -> None:
 
 
 def test_the_pdf_is_tagged_numbered_and_has_a_page_for_each_household(full: Door) -> None:
-    opened = pdf(get(full, "pdf").data)
-    pages = [" ".join(found.extract_text().split()) for found in opened.pages]
+    printed = get(full, "pdf").data
+    opened, pages = pdf(printed), pages_of(printed)
     assert "/StructTreeRoot" in opened.root_object
     assert "pdfuaid" in marks(opened)
     assert opened.metadata is not None

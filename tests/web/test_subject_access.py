@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 from datetime import timedelta
 
 import pytest
-from pypdf import PdfReader
 from sqlalchemy import select
 
 from course.model import Facilitator, MessageKind
 from course.store import access, statements, tables
 from tests.web.conftest import Door
 from tests.web.full_cohort import AFTER_WEEK_7, FULL, NAMES, STRANGER, save_full_cohort
+from tests.web.report_files import pages_of
 
 pytestmark = pytest.mark.both_databases
 
@@ -89,7 +88,7 @@ def test_a_copy_names_nobody_else(full: Door) -> None:
 def test_the_readable_copy_says_the_same_and_names_nobody_else(full: Door) -> None:
     answer = full.call("GET", f"/carers/{MAYA}/export.pdf")
     assert answer.content_type == "application/pdf"
-    text = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(answer.data)).pages)
+    text = " ".join(pages_of(answer.data))
     assert "Everything that we hold about you" in text
     assert "Maya Patel" in text
     assert "lent her a tablet" in " ".join(text.split())
