@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, RowMapping, and_, exists, func, insert, select, union
+from sqlalchemy import Connection, RowMapping, exists, func, insert, select
 
 from course.model import (
     AllSessions,
@@ -19,6 +19,7 @@ from course.model import (
     SessionState,
 )
 from course.restriction import RESTRICTED
+from course.store import cohort_queries as queries
 from course.store import tables
 from course.store.hashing import token_hash
 from course.store.rules import read_rule, rule_json
@@ -110,34 +111,17 @@ def insert_carers(
 
 def read_cohort(connection: Connection, cohort_id: str) -> Cohort | None:
     """One cohort, or None."""
-    row = (
-        connection.execute(select(tables.cohort).where(tables.cohort.c.id == cohort_id))
-        .mappings()
-        .one_or_none()
-    )
+    row = connection.execute(queries.COHORT, {"cohort_id": cohort_id}).mappings().one_or_none()
     return _cohort(connection, row) if row is not None else None
 
 
 def _cohort(connection: Connection, row: RowMapping) -> Cohort:
     cohort_id, platform = row["id"], Platform(row["platform"])
-    sessions = connection.execute(
-        select(tables.session)
-        .where(tables.session.c.cohort_id == cohort_id)
-        .order_by(tables.session.c.week)
-    ).mappings()
-    facilitators = connection.execute(
-        select(tables.facilitator)
-        .where(tables.facilitator.c.cohort_id == cohort_id)
-        .order_by(tables.facilitator.c.position)
-    ).mappings()
+    of_cohort = {"cohort_id": cohort_id}
+    sessions = connection.execute(queries.SESSIONS, of_cohort).mappings()
+    facilitators = connection.execute(queries.FACILITATORS, of_cohort).mappings()
     organisers = connection.execute(
-        select(tables.series.c.organiser)
-        .where(
-            tables.series.c.cohort_id == cohort_id,
-            tables.series.c.platform != platform.value,
-            tables.series.c.organiser.is_not(None),
-        )
-        .order_by(tables.series.c.platform)
+        queries.ORGANISERS_ELSEWHERE, {**of_cohort, "platform": platform.value}
     ).scalars()
     series = read_series(connection, cohort_id, platform)
     return Cohort(
@@ -383,26 +367,7 @@ def read_carer_cohort(connection: Connection, carer_id: str) -> str | None:
 
 def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
     """The cohort's carers with their links, by household and position."""
-    carer, invitation = tables.carer, tables.invitation
-    rows = connection.execute(
-        select(
-            carer,
-            invitation.c.invitation_ref,
-            invitation.c.join_url,
-            invitation.c.problem,
-            invitation.c.carer_id.label("invited"),
-        )
-        .join(tables.cohort, tables.cohort.c.id == carer.c.cohort_id)
-        .outerjoin(
-            invitation,
-            and_(
-                invitation.c.carer_id == carer.c.id,
-                invitation.c.platform == tables.cohort.c.platform,
-            ),
-        )
-        .where(carer.c.cohort_id == cohort_id, carer.c.erased_at.is_(None))
-        .order_by(carer.c.household, carer.c.position)
-    ).mappings()
+    rows = connection.execute(queries.ENROLMENTS, {"cohort_id": cohort_id}).mappings()
     former = _former_invitations(connection, cohort_id)
     corrected = _former_names(connection, cohort_id)
     found = [
@@ -420,24 +385,9 @@ def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
 
 def _former_invitations(connection: Connection, cohort_id: str) -> dict[str, list[str]]:
     """By carer; also those on a platform where the cohort met before."""
-    table, carer, invitation = tables.former_invitation, tables.carer, tables.invitation
-    gone = (
-        select(table.c.carer_id, table.c.invitation_ref)
-        .join(carer, carer.c.id == table.c.carer_id)
-        .where(carer.c.cohort_id == cohort_id)
-    )
-    elsewhere = (
-        select(invitation.c.carer_id, invitation.c.invitation_ref)
-        .join(carer, carer.c.id == invitation.c.carer_id)
-        .join(tables.cohort, tables.cohort.c.id == carer.c.cohort_id)
-        .where(
-            carer.c.cohort_id == cohort_id,
-            invitation.c.platform != tables.cohort.c.platform,
-            invitation.c.invitation_ref.is_not(None),
-        )
-    )
+    rows = connection.execute(queries.FORMER_INVITATIONS, {"cohort_id": cohort_id})
     found: dict[str, list[str]] = {}
-    for carer_id, ref in sorted(tuple(row) for row in connection.execute(union(gone, elsewhere))):
+    for carer_id, ref in sorted(tuple(row) for row in rows):
         found.setdefault(carer_id, []).append(ref)
     return found
 
@@ -447,14 +397,9 @@ _Was = tuple[str, str, str | None]
 
 def _former_names(connection: Connection, cohort_id: str) -> dict[str, tuple[_Was, ...]]:
     """(name, address, number) as they were before each was put right, by carer."""
-    table, carer = tables.former_name, tables.carer
+    rows = connection.execute(queries.FORMER_NAMES, {"cohort_id": cohort_id})
     found: dict[str, tuple[_Was, ...]] = {}
-    for carer_id, name, email, phone in connection.execute(
-        select(table.c.carer_id, table.c.name, table.c.email, table.c.phone)
-        .join(carer, carer.c.id == table.c.carer_id)
-        .where(carer.c.cohort_id == cohort_id)
-        .order_by(table.c.id)
-    ):
+    for carer_id, name, email, phone in rows:
         found[carer_id] = (*found.get(carer_id, ()), (name, email, phone))
     return found
 

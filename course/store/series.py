@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, delete, or_, select, union, update
 
 from course.model import CohortState, Platform
 from course.store import tables
+from course.store.cohort_queries import SERIES
 from course.store.database import insert_new
 
 
@@ -34,16 +35,8 @@ class StoredSeries:
 
 def read_series(connection: Connection, cohort_id: str, platform: Platform) -> StoredSeries | None:
     """What is known of the cohort's series on that platform."""
-    row = (
-        connection.execute(
-            select(tables.series).where(
-                tables.series.c.cohort_id == cohort_id,
-                tables.series.c.platform == platform.value,
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
+    asked = {"cohort_id": cohort_id, "platform": platform.value}
+    row = connection.execute(SERIES, asked).mappings().one_or_none()
     return StoredSeries(**{**row, "platform": platform}) if row is not None else None
 
 
