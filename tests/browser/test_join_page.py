@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from tests.attendance.room import at
-from tests.browser.conftest import Site, faults, launch, too_wide
+from tests.browser.conftest import FAKE, Site, faults, launch, too_wide
 
 MAYA, DEV = "Maya Patel", "Dev Patel"
 PAGE = "/join/join-carer-1"
+
+
+@pytest.fixture(scope="module")
+def equipped(driver: Playwright) -> Iterator[Browser]:
+    """A browser that has a camera and a microphone."""
+    found = launch(driver, FAKE)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def context(equipped: Browser) -> Iterator[BrowserContext]:
+    """It, as somebody new would have it."""
+    found = equipped.new_context(locale="en-GB", viewport={"width": 1200, "height": 800})
+    yield found
+    found.close()
 
 
 def checked(page: Page) -> str:
