@@ -43,6 +43,7 @@ from service import Role, Service
 from settings import Settings, SettingsError
 from web.headers import HSTS
 from web.health import Metrics
+from webhooks.errands import Errands
 from webhooks.inbox import Inbox
 from webhooks.rereading import Rereader
 from webhooks.routes import HARDENED, Receivers
@@ -197,6 +198,7 @@ def create_app(
         notice=notice,
         notice_link=notice_link,
     )
+    errands = Errands()
     receivers = Receivers(
         inbox=inbox,
         zoom_reader=readers.zoom,
@@ -204,6 +206,7 @@ def create_app(
         calls_reader=readers.calls,
         wake=Housekeeping.wake,
         changed=scheduling.series_changed,
+        later=errands,
         counted=metrics,
         clock=clock,
         threads=ThreadPoolExecutor(HOOK_THREADS, thread_name_prefix="hook"),
@@ -237,6 +240,7 @@ def create_app(
         database=database,
         providers=providers,
         inbox=inbox,
+        errands=errands,
         scheduling=scheduling,
         erasures=erasures,
         pace=pace,

@@ -19,9 +19,12 @@ from integration.housekeeping import Housekeeping
 from integration.pace import SharedPace
 from integration.provider import MeetingProvider
 from integration.scheduling import Scheduling
+from webhooks.errands import Errands
 from webhooks.inbox import Inbox
 from webhooks.rereading import Rereader
 from webhooks.routes import Receivers
+
+ERRANDS_WITHIN = 1.0  # seconds for what would come by itself anyway
 
 
 class Role(Enum):
@@ -47,6 +50,7 @@ class Service:
     database: Database
     providers: Mapping[Platform, MeetingProvider]
     inbox: Inbox
+    errands: Errands
     scheduling: Scheduling
     erasures: Erasures
     pace: SharedPace
@@ -81,6 +85,7 @@ class Service:
 
     def stop(self) -> None:
         """Store what is waiting. Workflows need no farewell: they go on at the next start."""
+        self.errands.close(within=ERRANDS_WITHIN)
         self.inbox.close()
 
     def finish(self, within: int) -> None:

@@ -7,7 +7,8 @@ Our own trouble is never 4xx, because Zoom never repeats those.
 Nothing here waits for the network with a thread in hand, and Flask is not asked: when a whole
 country joins at 10:00, these addresses are all that is asked for. Zoom's deliveries are read in
 the event loop and wait there for their commit; Graph's need keys and the database to be believed,
-so they are read in a thread.
+so they are read in a thread. What follows from a delivery, once it is stored, is an errand: nobody
+waits for it with an answer.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
@@ -112,7 +114,8 @@ def _sender(path: str) -> Platform:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receivers:
     """The addresses. `wake` starts the chores that look after subscriptions; `changed` is told
-    when a series was changed on the platform; what blocks is done by `threads`.
+    when a series was changed on the platform: both ask the workflow engine, which may let them
+    wait, so they are handed to `later`. What blocks before the answer is done by `threads`.
     """
 
     inbox: Inbox
@@ -121,6 +124,7 @@ class Receivers:
     calls_reader: CallsReader | None = None
     wake: Callable[[], None]
     changed: Changed
+    later: Callable[[Callable[[], object]], object]
     counted: Counted
     clock: Callable[[], datetime]
     threads: Executor
@@ -192,8 +196,7 @@ class Receivers:
             return Answer(204)
         await self.inbox.stored(delivery)
         self.counted.outcome(Platform.ZOOM, "accepted")
-        if delivery.changed is not None:
-            await self._in_thread(self._tell_of_changes, [delivery])
+        self._tell_of_changes([delivery])
         self.counted.answered(Platform.ZOOM, time.perf_counter() - began)
         return _json(200, answer) if answer is not None else STORED
 
@@ -263,7 +266,7 @@ class Receivers:
         for kind in kinds:
             self.counted.outcome(Platform.TEAMS, kind)
         if kinds:
-            self.wake()
+            self.later(self.wake)
         return Answer(202)
 
     def _handshake(self, request: Request) -> Answer | None:
@@ -278,16 +281,13 @@ class Receivers:
             return None
         return Answer(200, token.encode(), "text/plain; charset=utf-8")
 
-    def _tell_of_changes(self, deliveries: Sequence[Delivery]) -> Answer:
+    def _tell_of_changes(self, deliveries: Sequence[Delivery]) -> None:
+        """Stored, so it is answered 2xx whatever becomes of this: each series is compared on the
+        day before a session anyway.
+        """
         for delivery in deliveries:
             if delivery.changed is None or delivery.notification is None:
                 continue
             series_ref, at = delivery.changed
             news = delivery.notification
-            try:
-                self.changed(news.platform, series_ref, at=at, cause=news.id[:16])
-            except Exception:
-                # Stored, so it must be answered 2xx whatever happens here; each series is
-                # compared on the day before a session anyway.
-                log.exception("change_not_looked_at", series=series_ref)
-        return Answer(204)
+            self.later(partial(self.changed, news.platform, series_ref, at=at, cause=news.id[:16]))

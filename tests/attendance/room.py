@@ -189,6 +189,7 @@ class Room:
             ),
             wake=lambda: None,
             changed=lambda *_, **__: None,
+            later=lambda errand: errand(),
             counted=Metrics(),
             clock=self.clock,
             threads=ThreadPoolExecutor(2),

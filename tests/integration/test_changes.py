@@ -242,6 +242,19 @@ def test_a_session_changed_on_the_platform_is_shown_and_put_back_by_one_call(
 
 
 @BOTH
+def test_a_change_of_which_no_news_came_is_found_on_the_day_before_a_session(
+    practice: Practice, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = opened(practice, platform)
+    _an_hour_later(practice, platform, week=2)
+    day_before = cohort.sessions[1].starts_at - timedelta(hours=23)
+    monkeypatch.setattr(practice.platforms.clock, "now", day_before)
+    practice.scheduling.check_due()
+    drifted = practice.until(cohort.id, CohortState.NEEDS_ATTENTION)
+    assert "week 2 stands there as 06 March 2027 11:00" in (drifted.problem or "")
+
+
+@BOTH
 def test_a_series_deleted_on_the_platform_is_made_again_only_when_a_person_says_so(
     practice: Practice, platform: Platform
 ) -> None:

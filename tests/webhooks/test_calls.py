@@ -105,6 +105,7 @@ class Desk:
             calls_reader=reader,
             wake=lambda: None,
             changed=lambda *_, **__: None,
+            later=lambda errand: errand(),
             counted=Metrics(),
             clock=self.clock,
             threads=ThreadPoolExecutor(2),

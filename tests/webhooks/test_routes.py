@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from tests.webhooks.bridge import over
 from tests.webhooks.test_teams import CLIENT, KEY, TENANT, guest, roster, token
 from tests.webhooks.test_zoom import SECRET, joined, raw, sign
 from web.health import Metrics
+from webhooks.errands import Errands
 from webhooks.evidence import TeamsReader, ZoomReader
 from webhooks.inbox import Inbox
 from webhooks.rereading import Rereader
@@ -67,6 +69,11 @@ class Hooks:
     def rows(self, table: str, column: str = "count(*)") -> Any:
         with self.database.read() as connection:
             return connection.execute(text(f"SELECT {column} FROM {table}")).scalars().all()
+
+
+def at_once(errand: Callable[[], object]) -> None:
+    """Errands for tests that look at what they did: nobody has to wait for them."""
+    errand()
 
 
 @pytest.fixture
@@ -109,6 +116,7 @@ def hooks(database: Database) -> Iterator[Hooks]:
         teams_reader=reader,
         wake=lambda: woken.append(True),
         changed=note_change,
+        later=at_once,
         counted=Metrics(),
         clock=clock,
         threads=ThreadPoolExecutor(2),
@@ -317,6 +325,7 @@ def test_a_platform_that_is_not_configured_is_our_trouble_not_theirs(database: D
         teams_reader=None,
         wake=lambda: None,
         changed=lambda *_, **__: None,
+        later=at_once,
         counted=Metrics(),
         clock=lambda: NOW,
         threads=ThreadPoolExecutor(2),
@@ -338,6 +347,48 @@ def test_a_meeting_changed_on_zoom_is_told_once_stored(hooks: Hooks, name: str) 
     assert hooks.rows("notification") == [1]
 
 
+def test_nobody_waits_for_the_workflow_engine_and_what_was_told_reaches_it_later(
+    hooks: Hooks,
+) -> None:
+    engine, told = Event(), list[object]()
+    errands = Errands()
+
+    def changed(platform: Platform, series_ref: str, *, at: datetime, cause: str) -> None:
+        assert at and cause
+        assert engine.wait(20)
+        told.append((platform, series_ref))
+
+    def wake() -> None:
+        assert engine.wait(20)
+        told.append("woken")
+
+    news = raw(
+        {
+            "event": "meeting.updated",
+            "event_ts": int(NOW.timestamp() * 1000),
+            "payload": {"account_id": "A", "object": {"id": 81000000001}},
+        }
+    )
+    lifecycle = {
+        "subscriptionId": "sub-1",
+        "clientState": "state-1",
+        "lifecycleEvent": "reauthorizationRequired",
+    }
+    with hooks.database.write() as connection:
+        mailboxes.read_mailbox_watch(
+            connection, Platform.TEAMS, "mailbox", fresh_state="calendar-state"
+        )
+    client = Client(over(replace(hooks.receivers, changed=changed, wake=wake, later=errands)))
+    assert client.post("/webhooks/zoom", data=news, headers=sign(news)).status_code == 204
+    items: list[Any] = [calendar_item(), lifecycle]
+    for path, item in zip(("/webhooks/teams", "/webhooks/teams/lifecycle"), items, strict=True):
+        assert client.post(path, json={"value": [item]}).status_code == 202
+    assert told == []  # all three were answered while the engine stood still
+    engine.set()
+    errands.close(within=20)
+    assert told == [(Platform.ZOOM, "81000000001"), (Platform.TEAMS, "event-1"), "woken"]
+
+
 def test_what_is_stored_is_answered_so_though_nobody_can_look_at_the_change(hooks: Hooks) -> None:
     def broken(platform: Platform, series_ref: str, *, at: datetime, cause: str) -> None:
         raise RuntimeError(f"{platform} {series_ref} {at} {cause}")
@@ -348,9 +399,30 @@ def test_what_is_stored_is_answered_so_though_nobody_can_look_at_the_change(hook
         "payload": {"account_id": "A", "object": {"id": 81000000001}},
     }
     body = raw(news)
-    client = Client(over(replace(hooks.receivers, changed=broken)))
+    errands, done = Errands(), Event()
+    client = Client(over(replace(hooks.receivers, changed=broken, later=errands)))
     assert client.post("/webhooks/zoom", data=body, headers=sign(body)).status_code == 204
     assert hooks.rows("notification") == [1]
+    errands(done.set)
+    errands.close(within=20)
+    assert done.is_set()  # one that fails takes none of the later ones with it
+
+
+def test_more_errands_than_can_wait_are_left_out_and_keep_nobody_waiting() -> None:
+    going_on, begun, done = Event(), Event(), list[int]()
+    errands = Errands(most=2)
+
+    def stand() -> None:
+        begun.set()
+        going_on.wait(20)
+
+    errands(stand)
+    assert begun.wait(20)
+    for number in range(5):
+        errands(lambda number=number: done.append(number))  # type: ignore[misc]
+    going_on.set()
+    errands.close(within=20)
+    assert done == [0, 1]
 
 
 def calendar_item(**changes: Any) -> dict[str, Any]:
