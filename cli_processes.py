@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STAND_INS_TOKEN_LIFE = timedelta(hours=12)
 FINISH_WITHIN = 5  # seconds for workflows under way when a worker is asked to stop
 PERMISSIONS_WITHIN = 5.0  # seconds for a platform to say what we were granted
-STOP_WITHIN = 8.0  # seconds until it goes in any case
+STOP_WITHIN = 8.0  # seconds from being asked until it goes in any case
 ONE_PROCESS = (
     "SQLite is for one process that does everything: run `circle serve` without --web, or set "
     "DATABASE_URL to a PostgreSQL database."
@@ -148,11 +148,12 @@ def _serve(
     link = first_link(service.database, settings.public_url, always=bool(notice))
     if link:
         click.echo(f"Sign in here, once, within the hour: {link}", err=True)
+    left = STOP_WITHIN
     try:
         click.echo(f"Circle listens on http://{host}:{port}", err=True)
-        serve_http(service.gateway, host=host, port=port)
+        left = serve_http(service.gateway, host=host, port=port, stop_within=STOP_WITHIN)
     finally:
-        service.stop()
+        service.stop(left)
 
 
 def _refuse_excess(service: Service, settings: Settings) -> None:

@@ -20,18 +20,19 @@ from gateway import Gateway
 
 CONNECTIONS = 4096  # granian's backpressure counts connections, keep-alive ones too
 HEADER_TIMEOUT = 10_000  # ms for a client to send its headers
-STOP_WITHIN = 8  # seconds for requests in flight when asked to stop
 
 
-def serve(gateway: Gateway, *, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; requests in flight are answered first."""
+def serve(gateway: Gateway, *, host: str, port: int, stop_within: float) -> float:
+    """Serve until SIGTERM or SIGINT; requests in flight are answered first, in so many seconds at
+    most. How many of these are left.
+    """
     # What was built by now stays until the end: the collector need not walk it again and again.
     gc.collect()
     gc.freeze()
-    uvloop.run(_serve(gateway, host, port))
+    return uvloop.run(_serve(gateway, host, port, stop_within))
 
 
-async def _serve(gateway: Gateway, host: str, port: int) -> None:
+async def _serve(gateway: Gateway, host: str, port: int, stop_within: float) -> float:
     server = Server(
         gateway,
         address=host,
@@ -53,7 +54,9 @@ async def _serve(gateway: Gateway, host: str, port: int) -> None:
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():
         server.stop()  # type: ignore[no-untyped-call]
-    await asyncio.wait({serving}, timeout=STOP_WITHIN)
+    until = loop.time() + stop_within
+    await asyncio.wait({serving}, timeout=stop_within)
     stopping.cancel()
     if serving.done():
         serving.result()
+    return max(0.0, until - loop.time())

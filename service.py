@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,8 +24,6 @@ from webhooks.errands import Errands
 from webhooks.inbox import Inbox
 from webhooks.rereading import Rereader
 from webhooks.routes import Receivers
-
-ERRANDS_WITHIN = 1.0  # seconds for what would come by itself anyway
 
 
 class Role(Enum):
@@ -83,12 +82,15 @@ class Service:
         self.started.append(self.clock())
         return adopted
 
-    def stop(self) -> None:
-        """Store what is waiting. Workflows need no farewell: they go on at the next start."""
-        self.errands.close(within=ERRANDS_WITHIN)
-        self.inbox.close()
+    def stop(self, within: float) -> None:
+        """Store what is waiting, in so many seconds at most. Workflows need no farewell: they go
+        on at the next start.
+        """
+        until = time.monotonic() + within
+        self.inbox.close(within=within)
+        self.errands.close(max(0.0, until - time.monotonic()))
 
     def finish(self, within: int) -> None:
         """Take on no more work, give that under way so many seconds, and stop."""
         durable.finish(within)
-        self.stop()
+        self.stop(within)

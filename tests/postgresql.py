@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +62,21 @@ class Cluster:
                 return [row[0] for row in found] if found.returns_rows else []
         finally:
             admin.dispose()
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Nothing is refused and nothing is answered: a machine that swaps, a disk that is away."""
+        first = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(first, signal.SIGSTOP)  # so that it makes no more of them
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        everybody = [first, *map(int, children)]
+        try:
+            for process in everybody:
+                os.kill(process, signal.SIGSTOP)
+            yield
+        finally:
+            for process in everybody:
+                os.kill(process, signal.SIGCONT)
 
     def restart(self) -> None:
         """As after a crash: every session is cut off in the middle."""

@@ -91,6 +91,7 @@ class Provider:
             "ADOPT_AFTER_SECONDS": "1",
         }
         self.webs: list[str] = []
+        self.web_processes: list[Process] = []
         self.workers: list[Process] = []
         self._headers: dict[str, str] = {}
         self._run("sandbox", "--port", str(sandbox_port))
@@ -105,7 +106,7 @@ class Provider:
     def web(self, *, code: str = "") -> str:
         """Start a process that only answers requests; its address."""
         port = free_port() if self.webs else self._port
-        self._run("serve", "--web", "--port", str(port), code=code)
+        self.web_processes.append(self._run("serve", "--web", "--port", str(port), code=code))
         self.webs.append(f"http://127.0.0.1:{port}")
         answers(f"{self.webs[-1]}/readyz")
         self.headers()

@@ -171,6 +171,35 @@ def test_what_two_web_processes_answered_is_kept_once_when_postgresql_crashes_me
     assert sorted(str(ref) for ref in kept) == sorted(stream.taken)
 
 
+def test_while_postgresql_stands_still_everybody_is_told_so_and_the_process_can_end(
+    server: Cluster, tmp_path: Path
+) -> None:
+    item = {"value": [{"subscriptionId": "s", "clientState": "c", "lifecycleEvent": "missed"}]}
+    with provider(tmp_path, server) as office:
+        url = office.web()
+        telling = Stream([url])
+        telling.start(1)
+        telling.reaches(1)
+        telling.stop()
+        # Whoever asks gives up before it goes on: an answer that waits for that is none.
+        with server.standing_still(), ThreadPoolExecutor() as pool:
+            hooks = [
+                pool.submit(requests.post, f"{url}/webhooks/{path}", json=item, timeout=6)
+                for path in ("teams", "teams/lifecycle", "teams", "teams/lifecycle")
+            ]
+            told = [
+                pool.submit(requests.get, f"{url}/{path}", timeout=6)
+                for path in ("readyz", "metrics")
+            ]
+            assert [hook.result().status_code for hook in hooks] == [503] * 4
+            ready, metrics = (answer.result() for answer in told)
+            assert ready.status_code == 503
+            assert "The database does not answer" in ready.text
+            assert "circle_database_up 0.0" in metrics.text
+            office.web_processes[0].signal(signal.SIGTERM)
+            assert office.web_processes[0].ends(within=10) == 0
+
+
 def test_an_old_and_a_new_release_side_by_side_leave_nothing_behind(
     server: Cluster, tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:

@@ -22,6 +22,7 @@ from course.model import Platform
 from course.store.database import STORAGE_TROUBLE, Database
 from web.access import open_door
 from web.health_figures import StoredFigures, WorkInHand
+from web.health_look import Look, NoAnswer
 from web.health_words import warnings_of
 from web.release import VERSION
 
@@ -108,12 +109,14 @@ def create_health(
     configured: Sequence[Platform],
     clock: Callable[[], datetime],
     work: Callable[[], WorkInHand | None] = lambda: None,
+    look: Look | None = None,
 ) -> Blueprint:
     """`/readyz` and `/metrics`; neither names a person or a cohort. Times every other request.
 
     `work` asks the workflow engine; None where it does not run in this process.
     """
     routes = Blueprint("health", __name__)
+    look = look or Look()
 
     @routes.before_app_request
     def begin() -> None:
@@ -132,12 +135,15 @@ def create_health(
     @routes.get("/readyz")
     @open_door
     def readyz() -> Response:
+        def ask() -> list[str]:
+            with database.read() as connection:
+                return list(warnings_of(connection, configured, now=clock()))
+
         reasons = [] if ready() else ["The service is still starting."]
         warnings: list[str] = []
         try:
-            with database.read() as connection:
-                warnings = list(warnings_of(connection, configured, now=clock()))
-        except STORAGE_TROUBLE:
+            warnings = look(ask)
+        except (NoAnswer, *STORAGE_TROUBLE):
             reasons.append("The database does not answer. Check DATABASE_URL and the disk.")
         answer = jsonify(
             ready=not reasons,
@@ -151,7 +157,7 @@ def create_health(
     @routes.get("/metrics")
     @open_door
     def prometheus() -> Response:
-        metrics.stored.read(database, configured, work, clock())
+        metrics.stored.read(database, configured, work, clock(), look)
         return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
     return routes

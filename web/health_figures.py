@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from course.model import CohortState, Platform
 from course.store import notifications, watchfulness
 from course.store.database import STORAGE_TROUBLE, Database, Transaction
+from web.health_look import Look, NoAnswer
 
 REGISTER_LATE = timedelta(hours=2)
 
@@ -78,14 +79,19 @@ class StoredFigures:
         platforms: Sequence[Platform],
         work: Callable[[], WorkInHand | None],
         now: datetime,
+        look: Look,
     ) -> None:
         """Fill all; when the database does not answer, say that and nothing older."""
-        try:
+
+        def ask() -> WorkInHand | None:
             with database.read() as connection:
                 self._of_notifications(connection, platforms, now)
                 self._of_cohorts(connection, now)
-            in_hand = work()
-        except STORAGE_TROUBLE:
+            return work()
+
+        try:
+            in_hand = look(ask)
+        except (NoAnswer, *STORAGE_TROUBLE):
             self._database.set(0)
             return
         self._database.set(1)

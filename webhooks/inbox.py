@@ -24,6 +24,7 @@ from course.store.notifications import Encoded, EvidenceJournal, Notification
 from webhooks.patience import Patience
 
 PATIENCE = 2.5  # seconds; Zoom waits 3 s for an answer
+CLOSE_WITHIN = 5.0  # seconds
 BATCH = 512
 LOOK_EVERY = 20.0  # seconds between looks who was erased
 
@@ -135,11 +136,13 @@ class Inbox:
         if waiting.error is not None:
             raise _refused(waiting.error)
 
-    def close(self) -> None:
-        """Store what is waiting and stop."""
+    def close(self, *, within: float = CLOSE_WITHIN) -> None:
+        """Store what is waiting and stop. Who waits longer than `within` was told that theirs is
+        not stored, or is told nothing.
+        """
         self._over.set()
         self._queue.put(None)
-        self._writer.join(timeout=5)
+        self._writer.join(within)
 
     def _rows(self, deliveries: Sequence[Delivery]) -> list[Encoded]:
         """Encoded by whoever brings them: the one writer has enough to do."""

@@ -33,7 +33,7 @@ from integration.provider import ProviderError
 from webhooks import teams
 from webhooks.calls_reader import CallsReader
 from webhooks.evidence import TeamsReader, ZoomReader, parked, quarantined
-from webhooks.inbox import Delivery, Inbox, NotStored
+from webhooks.inbox import PATIENCE, Delivery, Inbox, NotStored
 from webhooks.rejected import Malformed, Rejected
 
 PREFIX = "/webhooks/"
@@ -129,6 +129,7 @@ class Receivers:
     clock: Callable[[], datetime]
     threads: Executor
     hardened: tuple[tuple[str, str], ...] = field(default=HARDENED)
+    within: float = PATIENCE  # seconds for a thread to answer
 
     async def receive(self, request: Request) -> Answer:
         """The answer to one request; whatever happens, there is one."""
@@ -164,7 +165,15 @@ class Receivers:
         return self._call if path.startswith(CALLS) else None
 
     async def _in_thread(self, do: Callable[..., Answer], *args: Any) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self.threads, do, *args)
+        """What a thread answers; `NotStored` when it takes too long, which is true until it is
+        done. What it stores after that is found stored when it is sent again.
+        """
+        doing = asyncio.get_running_loop().run_in_executor(self.threads, do, *args)
+        try:
+            async with asyncio.timeout(self.within):
+                return await doing
+        except TimeoutError as e:
+            raise NotStored("it was not read in time") from e
 
     async def _zoom(self, request: Request, body: bytes) -> Answer:
         began = time.perf_counter()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 from flask import Flask
@@ -11,12 +13,13 @@ from flask import Flask
 from course.model import Platform
 from course.store import cohorts as cohort_store
 from course.store import watches
-from course.store.database import Database
+from course.store.database import Database, Transaction
 from course.store.notifications import Notification
 from course.store.watches import StoredWatch
 from tests.factories import make_cohort
 from tests.fakes import FakeClock
 from web.health import Metrics, create_health
+from web.health_look import Look
 from webhooks.inbox import Delivery, Inbox
 
 pytestmark = pytest.mark.both_databases
@@ -25,7 +28,7 @@ NOW = datetime(2027, 1, 16, 9, 30, tzinfo=UTC)
 
 
 class Desk:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, look: Look | None = None) -> None:
         self.database = database
         self.inbox = Inbox(database)
         self.metrics = Metrics()
@@ -38,6 +41,7 @@ class Desk:
                 ready=lambda: self.ready[0],
                 configured=[Platform.ZOOM, Platform.TEAMS],
                 clock=FakeClock(NOW),
+                look=look,
             )
         )
         self.client = app.test_client()
@@ -141,3 +145,34 @@ def test_the_figures_name_no_person_and_say_how_old_the_oldest_is(desk: Desk) ->
         "circle_commit_deliveries_count 1.0",
     ):
         assert line in text
+
+
+class StandingStill(Database):
+    """A database that answers nobody, and refuses nobody, until it goes on."""
+
+    def __init__(self, like: Database) -> None:
+        super().__init__(like.engine.url.render_as_string(hide_password=False), like.cipher)
+        self.goes_on = Event()
+
+    @contextmanager
+    def read(self, *, snapshot: bool = False) -> Iterator[Transaction]:
+        assert self.goes_on.wait(20)
+        with super().read(snapshot=snapshot) as connection:
+            yield connection
+
+
+def test_a_database_that_stands_still_is_told_of_while_it_does(database: Database) -> None:
+    standing = StandingStill(database)
+    desk = Desk(standing, look=Look(within=0.05))
+    for _ in range(3):
+        answer = desk.client.get("/readyz")
+        assert answer.status_code == 503
+        assert "The database does not answer" in answer.get_json()["reasons"][0]
+        assert "circle_database_up 0.0" in desk.client.get("/metrics").get_data(as_text=True)
+    standing.goes_on.set()
+    desk.inbox.close()
+    desk = Desk(standing)
+    assert desk.client.get("/readyz").status_code == 200
+    assert "circle_database_up 1.0" in desk.client.get("/metrics").get_data(as_text=True)
+    desk.inbox.close()
+    standing.close()

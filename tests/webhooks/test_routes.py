@@ -335,6 +335,33 @@ def test_a_platform_that_is_not_configured_is_our_trouble_not_theirs(database: D
     inbox.close()
 
 
+def test_what_a_thread_does_not_answer_in_time_is_not_stored_and_says_so(hooks: Hooks) -> None:
+    """Two threads stand still in the first two; the third one's turn never comes."""
+    goes_on, begun = Event(), list[int]()
+
+    class StandingStill(TeamsReader):
+        def __init__(self) -> None:
+            pass
+
+        def read(self, body: bytes, *, received_at: datetime) -> Any:
+            begun.append(len(body))
+            assert goes_on.wait(20), received_at
+            return [], []
+
+        def lifecycle(self, body: bytes, *, now: datetime) -> Any:
+            return self.read(body, received_at=now)[0]
+
+    threads = ThreadPoolExecutor(2)
+    standing = replace(hooks.receivers, teams_reader=StandingStill(), threads=threads, within=0.05)
+    client = Client(over(standing))
+    for path in ("/webhooks/teams", "/webhooks/teams/lifecycle", "/webhooks/teams"):
+        answer = client.post(path, data=b"{}")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    goes_on.set()
+    threads.shutdown()
+    assert len(begun) == 2  # nobody waits for the third answer, so nothing is done for it
+
+
 @pytest.mark.parametrize("name", ["meeting.updated", "meeting.deleted"])
 def test_a_meeting_changed_on_zoom_is_told_once_stored(hooks: Hooks, name: str) -> None:
     news = {
