@@ -245,6 +245,7 @@ def create_app(
         erasures=erasures,
         pace=pace,
         rereader=rereader,
+        signing_keys=readers.signing_keys,
         chores=chores,
         role=role,
         adoption=adoption,

@@ -23,6 +23,7 @@ class Readers:
     zoom: ZoomReader | None
     teams: TeamsReader | None
     calls: CallsReader | None
+    signing_keys: Sequence[SigningKeys]
 
     def by_platform(self) -> dict[Platform, Reader]:
         """Those that read stored deliveries again."""
@@ -41,7 +42,7 @@ def build_readers(
     providers: Mapping[Platform, MeetingProvider],
     certificates: Sequence[NotificationCertificate],
 ) -> Readers:
-    """The readers; they fetch Microsoft's signing keys when they first need them."""
+    """The readers, and Microsoft's signing keys that they need: nobody has fetched these yet."""
     zoom, teams = settings.zoom, settings.teams
     zoom_reader = (
         ZoomReader(
@@ -54,14 +55,17 @@ def build_readers(
         else None
     )
     teams_reader = None
+    signing_keys = []
     if teams:
         keys = SigningKeys(
             login_url=teams.login_url, tenant_id=teams.tenant_id, jwks_url=teams.jwks_url
         )
+        signing_keys.append(keys)
         teams_reader = TeamsReader(
             database=database,
             audience=teams.client_id,
             tenant_id=teams.tenant_id,
+            keys_at_hand=keys.at_hand,
             signing_keys=keys.current,
             private_keys={c.ref: c.key for c in certificates},
             fetch_call_record=providers[Platform.TEAMS].fetch_call_record,
@@ -74,9 +78,12 @@ def build_readers(
             jwks_url=teams.jwks_url,
             metadata_url=teams.calls_metadata_url,
         )
+        signing_keys.append(bot_keys)
         calls_reader = CallsReader(
             database=database,
             audience=teams.client_id,
-            signing_keys=bot_keys.current,
+            keys_at_hand=bot_keys.at_hand,
         )
-    return Readers(zoom=zoom_reader, teams=teams_reader, calls=calls_reader)
+    return Readers(
+        zoom=zoom_reader, teams=teams_reader, calls=calls_reader, signing_keys=signing_keys
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -20,6 +20,7 @@ from integration.housekeeping import Housekeeping
 from integration.pace import SharedPace
 from integration.provider import MeetingProvider
 from integration.scheduling import Scheduling
+from integration.teams_keys import SigningKeys
 from webhooks.errands import Errands
 from webhooks.inbox import Inbox
 from webhooks.rereading import Rereader
@@ -54,6 +55,7 @@ class Service:
     erasures: Erasures
     pace: SharedPace
     rereader: Rereader
+    signing_keys: Sequence[SigningKeys]
     chores: Mapping[str, Callable[[], int]]
     role: Role
     adoption: Adoption | None
@@ -70,6 +72,8 @@ class Service:
         self.erasures.reapply()  # before anything is read or sent: this may be a restored backup
         self.inbox.keep_looking()
         self.pace.start()
+        for keys in self.signing_keys:
+            keys.fetch_beside()
         if self.role.works:
             self.rereader.take_up_parked()
         durable.launch()

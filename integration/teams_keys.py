@@ -1,8 +1,9 @@
 """Microsoft's public signing keys, with which Graph proves that a rich notification is its own,
 and, at another address, those of what it tells to bots in calls.
 
-The keys are fetched on first need, kept, and fetched again when an unknown key id turns up, at
-most once a minute: an attacker who invents key ids must not make us hammer the login service.
+The keys are fetched at the start, kept, and fetched again when an unknown key id turns up, at most
+once a minute: an attacker who invents key ids must not make us hammer the login service. No webhook
+waits for that: a login service that takes the call and does not answer would keep them all.
 https://learn.microsoft.com/graph/change-notifications-with-resource-data
 """
 
@@ -28,12 +29,13 @@ METADATA = "v2.0/.well-known/openid-configuration"
 TIMEOUT = (3.05, 5)
 REFRESH_AFTER = 60.0  # seconds between two fetches
 LARGEST = 1 << 20
+NOT_HERE = "Microsoft's signing keys could not be fetched; notifications wait."
 
 log = structlog.get_logger(__name__)
 
 
 class SigningKeys:
-    """Key id to public key. `current()` may use the network once, then remembers."""
+    """Key id to public key, fetched and remembered. Thread-safe."""
 
     def __init__(
         self,
@@ -49,30 +51,67 @@ class SigningKeys:
         self._jwks_url = jwks_url
         self._metadata_url = metadata_url
         self._monotonic = monotonic
-        self._lock = threading.Lock()
-        self._keys: dict[str, Any] = {}
+        self._network = threading.Lock()  # held while they are fetched
+        self._starting = threading.Lock()  # held for no longer than a thread takes to start
+        self._under_way = False  # beside
+        self._keys: Mapping[str, Any] = {}
         self._fetched: float | None = None
 
     def current(self, *, unknown: str | None = None) -> Mapping[str, Any]:
-        """The keys; `unknown` is a key id that was not among them. Raises `ProviderError`."""
-        with self._lock:
-            stale = not self._keys or (unknown is not None and unknown not in self._keys)
-            rested = self._fetched is None or self._monotonic() - self._fetched >= REFRESH_AFTER
-            if stale and rested:
-                self._fetched = self._monotonic()
-                try:
-                    self._keys = self._fetch()
-                except ProviderError:
-                    if not self._keys:
-                        raise
-                    # The known keys stay good; what an unknown one signed waits.
-                    log.warning("signing_keys_not_refreshed")
+        """The keys, for whoever can wait for the network; `unknown` is a key id that was not among
+        them. Raises `ProviderError`.
+        """
+        with self._network:
+            try:
+                if self._is_missing(unknown) and self._has_rested():
+                    self._refresh()
+            finally:
+                self._under_way = False
             if not self._keys:
-                raise ProviderError(
-                    "Microsoft's signing keys could not be fetched; notifications wait.",
-                    permanent=False,
-                )
-            return dict(self._keys)
+                raise ProviderError(NOT_HERE, permanent=False)
+            return self._keys
+
+    def at_hand(self, *, unknown: str | None = None) -> Mapping[str, Any]:
+        """The keys, for whoever cannot wait: what is missing is fetched beside. Raises
+        `ProviderError` while it is.
+        """
+        keys = self._keys
+        if self._is_missing(unknown) and (self.fetch_beside(unknown=unknown) or not keys):
+            raise ProviderError(NOT_HERE, permanent=False)
+        return keys
+
+    def fetch_beside(self, *, unknown: str | None = None) -> bool:
+        """Begin to fetch what is missing, without waiting; whether that is under way."""
+        with self._starting:
+            if self._under_way or not self._has_rested():
+                return self._under_way
+            self._under_way = True
+            threading.Thread(
+                target=self._fetch_quietly, args=(unknown,), daemon=True, name="signing keys"
+            ).start()
+            return True
+
+    def _fetch_quietly(self, unknown: str | None) -> None:
+        try:
+            self.current(unknown=unknown)
+        except ProviderError as e:
+            log.warning("signing_keys_not_fetched", reason=str(e))
+
+    def _refresh(self) -> None:
+        self._fetched = self._monotonic()
+        try:
+            self._keys = self._fetch()
+        except ProviderError:
+            if not self._keys:
+                raise
+            # The known keys stay good; what an unknown one signed waits.
+            log.warning("signing_keys_not_refreshed")
+
+    def _is_missing(self, unknown: str | None) -> bool:
+        return not self._keys or (unknown is not None and unknown not in self._keys)
+
+    def _has_rested(self) -> bool:
+        return self._fetched is None or self._monotonic() - self._fetched >= REFRESH_AFTER
 
     def _fetch(self) -> dict[str, Any]:
         address = self._jwks_url
@@ -118,7 +157,7 @@ class SigningKeys:
             found = json.loads(raw)
         except (requests.RequestException, ValueError) as e:
             raise ProviderError(
-                "Microsoft's signing keys could not be fetched; notifications wait.",
+                NOT_HERE,
                 permanent=False,
             ) from e
         if not isinstance(found, dict):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
 
 from course.model import ParticipantEvent, Platform
 from course.store import bot_calls
@@ -12,25 +11,20 @@ from course.store import series as series_store
 from course.store.bot_calls import BotCall
 from course.store.database import STORAGE_TROUBLE, Database
 from course.store.evidence import call_events, save_events
+from webhooks.evidence import SigningKeys
 from webhooks.inbox import NotStored
 from webhooks.rejected import Rejected
 from webhooks.teams_calls import Told, facts, parse, verify_bearer
 from webhooks.teams_tokens import UnknownKey
 
 
-class SigningKeys(Protocol):
-    """Key id to public key; may fetch them once. Raises `ProviderError`."""
-
-    def __call__(self, *, unknown: str | None = None) -> Mapping[str, Any]: ...
-
-
 class CallsReader:
     """One snapshot after the other: the next is compared with what the last ones left."""
 
-    def __init__(self, *, database: Database, audience: str, signing_keys: SigningKeys) -> None:
+    def __init__(self, *, database: Database, audience: str, keys_at_hand: SigningKeys) -> None:
         self._database = database
         self._audience = audience
-        self._signing_keys = signing_keys
+        self._keys_at_hand = keys_at_hand
 
     def take(self, secret: str, authorization: str, body: bytes, *, now: datetime) -> int:
         """Store what a delivery tells; how many facts were new.
@@ -79,13 +73,13 @@ class CallsReader:
     def _believe(self, authorization: str, now: datetime) -> None:
         try:
             verify_bearer(
-                authorization, keys=self._signing_keys(), audience=self._audience, now=now
+                authorization, keys=self._keys_at_hand(), audience=self._audience, now=now
             )
         except UnknownKey as e:
             try:
                 verify_bearer(
                     authorization,
-                    keys=self._signing_keys(unknown=e.kid),
+                    keys=self._keys_at_hand(unknown=e.kid),
                     audience=self._audience,
                     now=now,
                 )

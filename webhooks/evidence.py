@@ -178,7 +178,7 @@ def _kept_whole(
 
 
 class SigningKeys(Protocol):
-    """Key id to public key; may fetch them once. Raises `ProviderError`."""
+    """Key id to public key; `unknown` is an id that was not among them. Raises `ProviderError`."""
 
     def __call__(self, *, unknown: str | None = None) -> Mapping[str, Any]: ...
 
@@ -190,7 +190,11 @@ class FetchCallRecord(Protocol):
 
 
 class TeamsReader:
-    """Reads what Graph sent, item by item: a bad one never takes a good one with it."""
+    """Reads what Graph sent, item by item: a bad one never takes a good one with it.
+
+    Whoever waits for an answer gets it by the keys that are at hand; `signing_keys` may fetch some,
+    for what is read later.
+    """
 
     def __init__(
         self,
@@ -198,6 +202,7 @@ class TeamsReader:
         database: Database,
         audience: str,
         tenant_id: str,
+        keys_at_hand: SigningKeys,
         signing_keys: SigningKeys,
         private_keys: Mapping[str, RSAPrivateKey],
         fetch_call_record: FetchCallRecord,
@@ -205,6 +210,7 @@ class TeamsReader:
         self._database = database
         self._audience = audience
         self._tenant_id = tenant_id
+        self._keys_at_hand = keys_at_hand
         self._signing_keys = signing_keys
         self._private_keys = private_keys
         self._fetch_call_record = fetch_call_record
@@ -215,7 +221,11 @@ class TeamsReader:
         deliveries, dropped = [], ["malformed"] * batch.malformed
         for item in batch.items:
             try:
-                deliveries.append(self._read_item(item, batch.tokens, received_at=received_at))
+                deliveries.append(
+                    self._read_item(
+                        item, batch.tokens, received_at=received_at, keys=self._keys_at_hand
+                    )
+                )
             except Dropped as e:
                 dropped.append(str(e))
             except STORAGE_TROUBLE:
@@ -309,7 +319,12 @@ class TeamsReader:
         kept = json.loads(notification.body or "{}")
         if notification.kind == CALL_RECORD:
             return self._read_call_record(notification, str(kept["record"]))
-        return self._read_item(kept["item"], kept["tokens"], received_at=notification.received_at)
+        return self._read_item(
+            kept["item"],
+            kept["tokens"],
+            received_at=notification.received_at,
+            keys=self._signing_keys,
+        )
 
     def _read_call_record(self, notification: Notification, record_ref: str) -> Delivery:
         """Fetch what a notification only points to. Raises `Dropped` when the call is not ours."""
@@ -336,7 +351,12 @@ class TeamsReader:
         )
 
     def _read_item(
-        self, item: Mapping[str, Any], tokens: Sequence[str], *, received_at: datetime
+        self,
+        item: Mapping[str, Any],
+        tokens: Sequence[str],
+        *,
+        received_at: datetime,
+        keys: SigningKeys,
     ) -> Delivery:
         encrypted = item.get("encryptedContent")
         if encrypted is None and (news := self._calendar_news(item, received_at)) is not None:
@@ -354,7 +374,7 @@ class TeamsReader:
             series_ref=watch.series_ref,
         )
         try:
-            self._believe(tokens, now=received_at)
+            self._believe(tokens, keys, now=received_at)
             resource = open_content(encrypted, private_keys=self._private_keys)
         except (UnknownKey, UnknownCertificate, ProviderError) as e:
             whole = _kept_whole(item, tokens, e, received_at).notification
@@ -410,7 +430,7 @@ class TeamsReader:
             changed=(event_ref, received_at),
         )
 
-    def _believe(self, tokens: Sequence[str], *, now: datetime) -> None:
+    def _believe(self, tokens: Sequence[str], keys: SigningKeys, *, now: datetime) -> None:
         """Check the tokens that came with the batch, with fresh keys if one is unknown."""
         if not tokens:
             raise Rejected("no_token")
@@ -418,6 +438,6 @@ class TeamsReader:
             verify_tokens, tokens, audience=self._audience, tenant_id=self._tenant_id, now=now
         )
         try:
-            believe(keys=self._signing_keys())
+            believe(keys=keys())
         except UnknownKey as e:
-            believe(keys=self._signing_keys(unknown=e.kid))
+            believe(keys=keys(unknown=e.kid))

@@ -183,7 +183,8 @@ class Room:
                 database=self.database,
                 audience=CLIENT,
                 tenant_id=TENANT,
-                signing_keys=lambda *, unknown=None: {"k1": KEY.public_key()},  # noqa: ARG005
+                keys_at_hand=lambda **_: {"k1": KEY.public_key()},
+                signing_keys=lambda **_: {"k1": KEY.public_key()},
                 private_keys={"c1": private},
                 fetch_call_record=self.provider.fetch_call_record,
             ),

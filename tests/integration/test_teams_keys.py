@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import Event
 
 import pytest
 import responses
@@ -44,6 +45,39 @@ def test_keys_are_fetched_once_and_again_for_an_unknown_one_but_not_at_once() ->
     responses.replace(responses.GET, JWKS, json={"keys": [jwk(KEY, "k1"), jwk(OTHER_KEY, "k2")]})
     ticking.now += 61
     assert set(keys.current(unknown="k2")) == {"k1", "k2"}
+
+
+@responses.activate
+def test_whoever_cannot_wait_gets_the_keys_that_are_at_hand_and_the_others_are_fetched_beside() -> (
+    None
+):
+    ticking, server, known = Ticking(), Event(), [jwk(KEY, "k1")]
+
+    def answer(_request: object) -> tuple[int, dict[str, str], str]:
+        assert server.wait(20)
+        return 200, {}, json.dumps({"keys": known})
+
+    responses.add_callback(responses.GET, JWKS, answer)
+    keys = SigningKeys(login_url=LOGIN, tenant_id="t", jwks_url=JWKS, monotonic=ticking)
+    keys.fetch_beside()
+    for _ in range(3):
+        with pytest.raises(ProviderError):
+            keys.at_hand()
+    server.set()
+    assert set(keys.current()) == {"k1"}  # this one waits for what is fetched
+    assert set(keys.at_hand()) == {"k1"}
+    assert len(responses.calls) == 1
+
+    server.clear()
+    known.append(jwk(OTHER_KEY, "k2"))
+    assert set(keys.at_hand(unknown="k2")) == {"k1"}  # asked just now: it is unknown
+    ticking.now += 61
+    with pytest.raises(ProviderError):
+        keys.at_hand(unknown="k2")  # it may be a new one
+    assert set(keys.at_hand()) == {"k1"}  # the known ones are good meanwhile
+    server.set()
+    assert set(keys.current(unknown="k2")) == {"k1", "k2"}
+    assert len(responses.calls) == 2
 
 
 @responses.activate

@@ -96,7 +96,7 @@ class Desk:
     def process(self) -> Client:
         """One of the processes that Graph's snapshots may come to."""
         reader = CallsReader(
-            database=self.database, audience=CLIENT, signing_keys=self.signing_keys
+            database=self.database, audience=CLIENT, keys_at_hand=self.signing_keys
         )
         receivers = Receivers(
             inbox=self.inbox,

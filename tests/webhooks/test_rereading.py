@@ -143,6 +143,7 @@ def calls(database: Database, provider: FakeProvider) -> Rereader:
         database=database,
         audience="",
         tenant_id="",
+        keys_at_hand=lambda **_: {},
         signing_keys=lambda **_: {},
         private_keys={},
         fetch_call_record=provider.fetch_call_record,

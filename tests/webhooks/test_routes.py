@@ -12,6 +12,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+import responses
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -24,9 +25,11 @@ from course.store import series as series_store
 from course.store.database import Database
 from course.store.watches import StoredWatch
 from integration.provider import ProviderError
+from integration.teams_keys import SigningKeys
 from sandbox.graph_encryption import encrypt
 from tests.factories import FIRST, make_cohort
 from tests.fakes import FakeClock, FakeProvider
+from tests.integration.test_teams_keys import LOGIN, jwk
 from tests.trouble import held_by_somebody
 from tests.webhooks.bridge import over
 from tests.webhooks.test_teams import CLIENT, KEY, TENANT, guest, roster, token
@@ -96,6 +99,7 @@ def hooks(database: Database) -> Iterator[Hooks]:
         database=database,
         audience=CLIENT,
         tenant_id=TENANT,
+        keys_at_hand=signing_keys,
         signing_keys=signing_keys,
         private_keys={"c1": private},
         fetch_call_record=platform.fetch_call_record,
@@ -283,6 +287,41 @@ def test_what_cannot_be_checked_yet_waits_and_is_read_later(hooks: Hooks) -> Non
     assert hooks.rereader.read_waiting() == 1
     assert hooks.rows("participant_event") == [1]
     assert hooks.rereader.read_waiting() == 0
+
+
+@responses.activate
+def test_nobody_waits_for_a_key_server_that_takes_the_call_and_does_not_answer(
+    hooks: Hooks,
+) -> None:
+    server, address = Event(), f"{LOGIN}/keys"
+
+    def answer(_request: object) -> tuple[int, dict[str, str], str]:
+        assert server.wait(20)
+        return 200, {}, json.dumps({"keys": [jwk(KEY, "k1")]})
+
+    responses.add_callback(responses.GET, address, answer)
+    keys = SigningKeys(login_url=LOGIN, tenant_id=TENANT, jwks_url=address)
+    private = load_pem_private_key(PRIVATE_PEM, password=None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    reader = TeamsReader(
+        database=hooks.database,
+        audience=CLIENT,
+        tenant_id=TENANT,
+        keys_at_hand=keys.at_hand,
+        signing_keys=keys.current,
+        private_keys={"c1": private},
+        fetch_call_record=FakeProvider(Platform.TEAMS).fetch_call_record,
+    )
+    client = Client(over(replace(hooks.receivers, teams_reader=reader)))
+    forged = item(clientState="guess")
+    for sent in (item(), forged, item(), item()):
+        body = {"value": [sent], "validationTokens": [token()]}
+        assert client.post("/webhooks/teams", json=body).status_code == 202
+    assert not server.is_set()  # all were answered while it stood still
+    assert hooks.rows("notification", "state") == ["waiting"] * 3
+    server.set()
+    assert Rereader(hooks.database, {Platform.TEAMS: reader}).read_waiting() == 3
+    assert hooks.rows("notification", "state") == ["done"] * 3
 
 
 def test_an_item_that_overtakes_the_answer_to_our_own_create_is_taken(hooks: Hooks) -> None:
