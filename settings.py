@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypedDict
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -93,21 +94,34 @@ class TeamsSettings:
     calls_metadata_url: str
 
 
-class _FileSecrets(EnvSettingsSource):
-    """Reads `X` from the file that `X_FILE` names."""
+class _FileSecrets(PydanticBaseSettingsSource):
+    """Reads `X` from the file that `X_FILE` names, where another source found that."""
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], named_in: PydanticBaseSettingsSource
+    ) -> None:
+        super().__init__(settings_cls)
+        # Those of `.env` are of this kind as well.
+        self._found = named_in.env_vars if isinstance(named_in, EnvSettingsSource) else {}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The secret in the file of that setting."""
+        del field
+        path = self._found.get(f"{field_name}_file")
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except (OSError, UnicodeError) as e:
+            why = e.strerror if isinstance(e, OSError) else "it is not text"
+            raise SettingsError(
+                f"{field_name.upper()}_FILE names {path}, which cannot be read: {why}"
+            ) from e
 
     def __call__(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name in SECRETS:
-            path = self.env_vars.get(f"{name}_file")
-            if path:
-                try:
-                    found[name] = Path(path).read_text(encoding="utf-8").strip()
-                except OSError as e:
-                    raise SettingsError(
-                        f"{name.upper()}_FILE names {path}, which cannot be read: {e.strerror}"
-                    ) from e
-        return found
+        fields = self.settings_cls.model_fields
+        found = {name: self.get_field_value(fields[name], name)[0] for name in SECRETS}
+        return {name: secret for name, secret in found.items() if secret is not None}
 
 
 def _loopback(host: str | None) -> bool:
@@ -207,8 +221,14 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (its name is fixed)
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then files named by `X_FILE`, then `.env`."""
-        return init_settings, env_settings, _FileSecrets(settings_cls), dotenv_settings
+        """Arguments, then the environment, then `.env`; of each, then the files named in it."""
+        return (
+            init_settings,
+            env_settings,
+            _FileSecrets(settings_cls, env_settings),
+            dotenv_settings,
+            _FileSecrets(settings_cls, dotenv_settings),
+        )
 
     @field_validator(
         "encryption_keys",

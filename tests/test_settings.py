@@ -68,9 +68,35 @@ def test_a_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert zoom.client_secret == "from-a-file"
 
 
+def test_a_secret_file_may_be_named_in_the_settings_file_and_the_environment_goes_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, other = tmp_path / "secret", tmp_path / "other"
+    path.write_text("from-a-file\n")
+    other.write_text("from-another\n")
+    lines = {k: v for k, v in ZOOM.items() if k != "ZOOM_CLIENT_SECRET"}
+    lines["ZOOM_CLIENT_SECRET_FILE"] = str(path)
+    (tmp_path / ".env").write_text("".join(f"{k}={v}\n" for k, v in lines.items()))
+    for environment, expected in (
+        ({}, "from-a-file"),
+        ({"ZOOM_CLIENT_SECRET_FILE": str(other)}, "from-another"),
+        ({"ZOOM_CLIENT_SECRET": "from-the-environment"}, "from-the-environment"),
+    ):
+        put(monkeypatch, **environment)
+        zoom = Settings.load().zoom
+        assert zoom is not None
+        assert zoom.client_secret == expected
+
+
 def test_a_secret_file_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     put(monkeypatch, ZOOM_CLIENT_SECRET_FILE="no-such-file")
     with pytest.raises(SettingsError, match="ZOOM_CLIENT_SECRET_FILE"):
+        Settings.load()
+
+
+def test_a_missing_secret_file_is_named_wherever_it_is_set(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SMTP_URL_FILE=no-such-file\n")
+    with pytest.raises(SettingsError, match="SMTP_URL_FILE names no-such-file"):
         Settings.load()
 
 
