@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from settings import Settings, SettingsError
 from web.terminal_text import WIDTH, inert
@@ -32,15 +33,36 @@ _ORDERS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\ud
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+class _Mistyped(click.ClickException):
+    """What was typed is no command of ours."""
+
+    exit_code = click.UsageError.exit_code
+
+
 class Circle(click.Group):
     """Commands whose every error is one line that a terminal may show."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # as the library hands it on
+    ) -> click.Context:
+        """Read what was typed."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as e:
+            raise _mistyped(e) from e
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. What only a programmer could mend stays a traceback."""
         try:
             return super().invoke(ctx)
-        except (click.UsageError, click.exceptions.Exit, click.Abort):
+        except (click.exceptions.Exit, click.Abort):
             raise
+        except click.UsageError as e:
+            raise _mistyped(e) from e
         except click.ClickException as e:
             raise click.ClickException(_one_line(e.message)) from e
         except Exception as e:
@@ -48,6 +70,15 @@ class Circle(click.Group):
             if says is None:
                 raise
             raise click.ClickException(_one_line(says)) from e
+
+
+def _mistyped(error: click.UsageError) -> click.ClickException:
+    """The error in one line, which names the help instead of showing the beginning of it."""
+    if isinstance(error, NoArgsIsHelpError):
+        return error
+    where = error.ctx.command_path if error.ctx else "circle"
+    says = _one_line(error.format_message()).removesuffix(".")
+    return _Mistyped(f"{says}. More: {where} --help")
 
 
 def _one_line(text: str) -> str:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -36,6 +37,7 @@ SECRETS = (
     "database_url",
     "smtp_url",
 )
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class SettingsError(Exception):
@@ -251,6 +253,32 @@ class Settings(BaseSettings):
     def _exceptions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := set(value) - {"catch_up", "camera_exempt", "excused"}:
             raise ValueError(f"not catch_up, camera_exempt or excused: {', '.join(unknown)}")
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.upper() not in LOG_LEVELS:
+            raise ValueError(f"not {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}: {value}")
+        return value.upper()
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as e:
+            raise ValueError(f"not the name of a time zone such as Europe/London: {value}") from e
+        return value
+
+    @field_validator("teams_client_certificate")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                value.open("rb").close()
+            except OSError as e:
+                raise ValueError(f"{value} cannot be read: {e.strerror}") from e
         return value
 
     @field_validator("allowed_hosts")

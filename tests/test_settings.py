@@ -113,6 +113,32 @@ def test_plain_http_is_refused_anywhere_but_on_this_machine(
         Settings.load()
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "says"),
+    [
+        ("LOG_LEVEL", "foo", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+        ("LOG_LEVEL", "10", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+        ("TIMEZONE", "Mars/Base", "Europe/London"),
+        ("TIMEZONE", "Europe", "Europe/London"),
+        ("TIMEZONE", "/etc/localtime", "Europe/London"),
+        ("TEAMS_CLIENT_CERTIFICATE", "/nope.pem", "cannot be read"),
+        ("TEAMS_CLIENT_CERTIFICATE", ".", "cannot be read"),
+    ],
+)
+def test_what_would_only_fail_later_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, wrong: str, says: str
+) -> None:
+    put(monkeypatch, TEAMS_TENANT_ID="t", TEAMS_CLIENT_ID="c", TEAMS_CLIENT_SECRET="s")
+    put(monkeypatch, **{name: wrong})
+    with pytest.raises(SettingsError, match=f"{name}: .*{says}"):
+        Settings.load()
+
+
+def test_a_log_level_may_be_written_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, LOG_LEVEL="debug")
+    assert Settings.load().log_level == "DEBUG"
+
+
 def test_no_secret_shows_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     put(monkeypatch, **ZOOM)
     settings = Settings.load()

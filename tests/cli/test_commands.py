@@ -313,6 +313,35 @@ def test_settings_that_are_wrong_and_a_database_that_is_away_are_one_line(
     assert "ZOOM_CLIENT_SECRET" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (("token", "create", "--role", "boss", "--name", "A"), "'boss' is not one of"),
+        (("token", "create", "--name", "A"), "'--role'"),
+        (("token", "creat"), "creat"),
+        (("tokens",), "tokens"),
+        (("--nope",), "--nope"),
+        (("report",), "COHORT"),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, tuple) else "",
+)
+def test_what_is_typed_wrong_is_one_line_that_says_where_help_is(
+    typed: tuple[str, ...], says: str
+) -> None:
+    done = circle(*typed)
+    assert (done.exit_code, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert says in line
+    assert "--help" in line
+
+
+def test_a_group_of_commands_alone_lists_them() -> None:
+    done = circle("token")
+    assert "Commands:" in done.output
+    assert "create" in done.output
+
+
 def every_command(group: Group, *before: str) -> list[tuple[tuple[str, ...], Command]]:
     found: list[tuple[tuple[str, ...], Command]] = []
     for name, command in group.commands.items():
