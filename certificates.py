@@ -7,8 +7,11 @@ https://learn.microsoft.com/graph/change-notifications-with-resource-data
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -53,17 +56,31 @@ def load_certificates(
 
 def _own(folder: Path, now: datetime) -> list[NotificationCertificate]:
     """Those made here; the file without a number in its name is the newest."""
-    newest = (folder / f"{NAME}.crt", folder / f"{NAME}.key")
-    if not all(path.exists() for path in newest):
-        _make(*newest, now)
-    found = _load(*newest)
-    if found.until - now < RENEW_BEFORE:
-        for path in newest:
-            path.rename(path.with_stem(f"{NAME}-{found.ref}"))
-        _make(*newest, now)
-        found = _load(*newest)
-    older = sorted(folder.glob(f"{NAME}-*.crt"))
-    return [found, *(_load(path, path.with_suffix(".key")) for path in older)]
+    with _alone_in(folder):
+        certificate, key = folder / f"{NAME}.crt", folder / f"{NAME}.key"
+        if not certificate.exists():
+            _make(certificate, key, now)
+        found = _load(certificate, key)
+        if found.until - now < RENEW_BEFORE:
+            _put_by(certificate, key, found.ref)
+            _make(certificate, key, now)
+            found = _load(certificate, key)
+        older = sorted(folder.glob(f"{NAME}-*.crt"))
+        return [found, *(_load(path, path.with_suffix(".key")) for path in older)]
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One process after the other: several that start together share the folder, and must end with
+    the same pair. The lock ends with whoever holds it, also when that is killed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def _load(certificate_path: Path, key_path: Path) -> NotificationCertificate:
@@ -86,8 +103,25 @@ def _load(certificate_path: Path, key_path: Path) -> NotificationCertificate:
 
 
 def _make(certificate_path: Path, key_path: Path, now: datetime) -> None:
+    """A pair is there when its certificate is: the key comes first, and each of them whole."""
     private_pem, certificate_pem = make_certificate(now)
-    key_path.parent.mkdir(parents=True, exist_ok=True)
-    key_path.touch(mode=0o600)
-    key_path.write_bytes(private_pem)
-    certificate_path.write_bytes(certificate_pem)
+    _write(key_path, private_pem, mode=0o600)
+    _write(certificate_path, certificate_pem, mode=0o644)
+
+
+def _put_by(certificate_path: Path, key_path: Path, ref: str) -> None:
+    """Keep a pair under its own name. Cut off in between, nothing of it is lost."""
+    with suppress(FileExistsError):
+        os.link(key_path, key_path.with_stem(f"{NAME}-{ref}"))
+    certificate_path.rename(certificate_path.with_stem(f"{NAME}-{ref}"))
+
+
+def _write(path: Path, content: bytes, *, mode: int) -> None:
+    beside = path.with_name(f"{path.name}.new")
+    beside.unlink(missing_ok=True)
+    beside_file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(beside_file, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
