@@ -23,7 +23,13 @@ from course.store.cipher import UnreadableField
 from course.store.database import STORAGE_TROUBLE, Database, open_sealed
 from course.store.rekeying import keys_in_use
 from course.store.tombstones import read_tombstones
-from doctor_machine import CERTIFICATE_LEFT, Finding, machine
+from doctor_machine import (
+    CERTIFICATE_LEFT,
+    Finding,
+    machine,
+    missing_installation,
+    none_here,
+)
 from integration.mailing import SmtpPost
 from integration.permissions import excess
 from integration.provider import CALL_RECORDS, MeetingProvider, ProviderError
@@ -35,9 +41,16 @@ CLOCKS_AGREE = timedelta(minutes=1)
 
 
 def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Finding]:
-    """Everything that can be asked from here; one `Finding` per subject."""
+    """Everything that can be asked from here; one `Finding` per subject. Where nothing is, nothing
+    is made: a fresh one would be well, and not the one that was meant.
+    """
     try:
+        if gap := missing_installation(settings):
+            return [*_machine(settings, clock()), gap, *_platforms(settings, clock)]
         database = open_sealed(**settings.storage())
+        if database.version() is None:
+            gap = none_here("the database has no tables")
+            return [*_machine(settings, clock()), gap, *_platforms(settings, clock)]
         database.migrate()
     except (ValueError, *STORAGE_TROUBLE) as e:
         why = " ".join(str(getattr(e, "orig", None) or e).split())
@@ -50,6 +63,7 @@ def examine(settings: Settings, *, clock: Callable[[], datetime]) -> list[Findin
         *_keys(database),
         *_erasures(database),
         *_platforms(settings, clock),
+        *_notification_certificate(settings, clock),
         *_zoom_validation(settings, database, clock()),
         *_subscriptions(settings, database, clock),
         *_heard(settings, database),
@@ -176,24 +190,27 @@ def _platforms(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Fi
                     else ": signatures are refused when it grows; set this machine's clock (NTP)"
                 ),
             )
-    if settings.teams is not None:
-        try:
-            found = load_certificates(settings, clock)
-        except SettingsError as e:
-            yield Finding("notification certificate", False, str(e))
-        else:
-            newest = found[0]
-            yield Finding(
-                "notification certificate",
-                newest.until - clock() > CERTIFICATE_LEFT,
-                f"{newest.ref}, until {newest.until:%d %B %Y}"
-                + (
-                    ""
-                    if newest.until - clock() > CERTIFICATE_LEFT
-                    else ": put a new one first in TEAMS_NOTIFICATION_CERTIFICATE"
-                )
-                + (f", and {len(found) - 1} older" if len(found) > 1 else ""),
-            )
+
+
+def _notification_certificate(
+    settings: Settings, clock: Callable[[], datetime]
+) -> Iterator[Finding]:
+    if settings.teams is None:
+        return
+    try:
+        found = load_certificates(settings, clock)
+    except SettingsError as e:
+        yield Finding("notification certificate", False, str(e))
+        return
+    newest = found[0]
+    well = newest.until - clock() > CERTIFICATE_LEFT
+    yield Finding(
+        "notification certificate",
+        well,
+        f"{newest.ref}, until {newest.until:%d %B %Y}"
+        + ("" if well else ": put a new one first in TEAMS_NOTIFICATION_CERTIFICATE")
+        + (f", and {len(found) - 1} older" if len(found) > 1 else ""),
+    )
 
 
 def _zoom_validation(settings: Settings, database: Database, now: datetime) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from course.store.database import STORAGE_TROUBLE
+from course.store.database import STORAGE_TROUBLE, make_url
 from integration.housekeeping import last_round_in
 from settings import Settings
 
@@ -42,6 +42,28 @@ def machine(settings: Settings, *, engine_database: str, now: datetime) -> Itera
     yield from _second_factor(settings)
     yield _copies(settings.data_dir / "backups", now)
     yield _rounds(engine_database, now)
+
+
+def missing_installation(settings: Settings) -> Finding | None:
+    """What an installation with these settings would have, and is not there."""
+    storage = settings.storage()
+    address = make_url(storage["url"])
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+        return none_here(f"{address.database} is not there")
+    if not storage["keys"] and not storage["key_file"].is_file():
+        return none_here(f"{storage['key_file']} is not there, and ENCRYPTION_KEYS names none")
+    return None
+
+
+def none_here(why: str) -> Finding:
+    """That there is no installation, with what to do."""
+    return Finding(
+        "installation",
+        False,
+        f"there is none with these settings: {why}. Are DATA_DIR and DATABASE_URL those of the "
+        "service? On a server, use the circle command that knows them (deploy/README.md). A new "
+        "installation is made by its first start: circle serve",
+    )
 
 
 def _address(settings: Settings, now: datetime) -> Iterator[Finding]:

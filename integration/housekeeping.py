@@ -16,7 +16,7 @@ import structlog
 from dbos import DBOS, DBOSClient, WorkflowStatus
 from dbos import error as engine
 
-from course.store.database import STORAGE_TROUBLE, make_url
+from course.store.database import STORAGE_TROUBLE, NoSuchTable, make_url
 
 SCHEDULE = QUEUE = "housekeeping"
 ROUNDS_KEPT, CHECKS_KEPT = timedelta(days=1), timedelta(days=90)
@@ -112,6 +112,8 @@ def last_round_in(engine_database: str) -> datetime | None:
     )
     try:
         return _ended(client.list_workflows(**_LAST))
+    except NoSuchTable:
+        return None  # no service has ever run here
     finally:
         client.destroy()
 

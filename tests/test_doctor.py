@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,74 @@ from course.store.watches import StoredWatch
 from doctor import examine
 from doctor_machine import Finding
 from settings import Settings
+from tests.databases import NAME, put_migrated
 from tests.factories import make_cohort
 from tests.fakes import FakeClock
+from tests.postgresql import Cluster, needs_postgresql
 from tests.stand_ins import stand_ins
 
 NOW = datetime(2027, 1, 16, 9, 30, tzinfo=UTC)
 
 
-def findings(folder: Path, **changes: Any) -> dict[str, Finding]:
+def look(folder: Path, **changes: Any) -> dict[str, Finding]:
     settings = Settings(**{"_env_file": None, "data_dir": folder, **changes})
     return {found.subject: found for found in examine(settings, clock=FakeClock(NOW))}
+
+
+def findings(folder: Path, **changes: Any) -> dict[str, Finding]:
+    """Of an installation that has been started once."""
+    if not (folder / NAME).exists():
+        put_migrated(folder)
+        secret_from_file(folder / "encryption.key")
+    return look(folder, **changes)
+
+
+TEAMS = {
+    "teams_tenant_id": "t",
+    "teams_client_id": "c",
+    "teams_client_secret": "s",
+    "login_url": "http://127.0.0.1:9/login",  # nobody is there
+}
+
+
+def test_where_there_is_no_installation_none_is_made_and_it_says_what_to_do(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "var"
+    found = look(folder, **TEAMS)
+    assert not found["installation"].well
+    for words in (str(folder / NAME), "DATA_DIR", "deploy/README.md", "circle serve"):
+        assert words in found["installation"].says
+    assert "database" not in found
+    assert "teams" in found  # what can be asked without one is
+    assert not folder.exists()
+
+
+def test_a_database_without_its_key_is_told_and_no_other_key_is_made(tmp_path: Path) -> None:
+    put_migrated(tmp_path)
+    found = look(tmp_path)
+    assert not found["installation"].well
+    assert "encryption.key" in found["installation"].says
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    with_keys = look(tmp_path, encryption_keys=urlsafe_b64encode(bytes(32)).decode())
+    assert with_keys["database"].well
+
+
+@needs_postgresql
+def test_a_database_without_tables_is_no_installation_and_stays_so(
+    tmp_path: Path, postgresql_server: Cluster
+) -> None:
+    url = postgresql_server.create("nothing_yet")
+    secret_from_file(tmp_path / "encryption.key")
+    found = look(tmp_path, database_url=url)
+    assert not found["installation"].well
+    assert "circle serve" in found["installation"].says
+    assert (
+        postgresql_server.tell(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'", "nothing_yet"
+        )
+        == []
+    )
 
 
 def test_a_fresh_machine_is_well(tmp_path: Path) -> None:
@@ -37,7 +96,6 @@ def test_a_fresh_machine_is_well(tmp_path: Path) -> None:
 
 
 def test_a_key_that_others_can_read_is_named_with_the_command_that_helps(tmp_path: Path) -> None:
-    secret_from_file(tmp_path / "encryption.key")
     assert findings(tmp_path)["encryption key"].well
     (tmp_path / "encryption.key").chmod(0o644)
     found = findings(tmp_path)["encryption key"]
