@@ -165,9 +165,18 @@ def text(value: Any) -> str | None:
     raise Malformed("an id of a wrong type")
 
 
+def words(value: Any) -> str | None:
+    """What is text and no id."""
+    if value is not None and not isinstance(value, str):
+        raise Malformed("a text of a wrong type")
+    return text(value)
+
+
 def instant(value: Any) -> datetime | None:
-    """An ISO 8601 instant, or None where there is none."""
-    return in_utc(value) if isinstance(value, str) and value else None
+    """An ISO 8601 instant, or None where there is none. Raises `Malformed` for anything else: what
+    is not understood must not become a fact of this moment.
+    """
+    return None if value is None or value == "" else in_utc(value)
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:
@@ -259,8 +268,10 @@ def parse(body: bytes, *, received_at: datetime, sent_direction: str) -> Parsed:
 
 def _told_at(found: Mapping[str, Any]) -> datetime | None:
     stamp = found.get("event_ts")
-    if isinstance(stamp, bool) or not isinstance(stamp, int | float):
+    if stamp is None:
         return None
+    if isinstance(stamp, bool) or not isinstance(stamp, int | float):
+        raise Malformed("a time that is none")
     try:
         told_at = datetime.fromtimestamp(stamp / 1000, tz=UTC)
     except (OverflowError, ValueError, OSError) as e:
@@ -272,9 +283,9 @@ def _told_at(found: Mapping[str, Any]) -> datetime | None:
 def _occurred_at(
     name: str, meeting: Mapping[str, Any], participant: Mapping[str, Any]
 ) -> datetime | None:
-    for key in ("join_time", "leave_time", "date_time"):
-        if at := instant(participant.get(key)):
-            return at
+    told = [instant(participant.get(key)) for key in ("join_time", "leave_time", "date_time")]
+    if at := next(filter(None, told), None):
+        return at
     if name == "meeting.started":
         return instant(meeting.get("start_time"))
     return instant(meeting.get("end_time")) if name == "meeting.ended" else None
@@ -324,19 +335,19 @@ def _participant(meeting: Mapping[str, Any], participant: Mapping[str, Any]) -> 
     is_host = (account is not None and account == host) or (
         str(participant.get("new_role", "")).lower() in _HOSTS
     )
-    name = (text(participant.get("user_name")) or "")[:200]
+    name = (words(participant.get("user_name")) or "")[:200]
     invitation_ref = text(participant.get("registrant_id"))
     # A number may be typed as a name on a personal link; samples have `phone_number` on everybody.
     dialled = bool(participant.get("phone_number")) or invitation_ref is None
     return Participant(
         display_name=name,
         by_phone=is_phone_number(name) and dialled,
-        email=(text(participant.get("email")) or "")[:200],
+        email=(words(participant.get("email")) or "")[:200],
         invitation_ref=invitation_ref,
         account_ref=account,
         stable_account=account is not None,
         role=Role.ORGANISER if is_host else Role.ATTENDEE,
-        note=(text(participant.get("leave_reason")) or "")[:200],
+        note=(words(participant.get("leave_reason")) or "")[:200],
     )
 
 

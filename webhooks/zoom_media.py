@@ -118,7 +118,7 @@ def _spans(
     minutes: dict[datetime, list[Mapping[str, Any]]] = {}
     for row in _rows(participant):
         written = row.get("date_time")
-        if isinstance(written, str):
+        if written is not None:
             at = in_utc(written)
             minutes.setdefault(at.replace(second=0, microsecond=0), []).append(row)
     spans: list[tuple[EventKind, Level, datetime, datetime]] = []

@@ -197,6 +197,15 @@ def test_what_zoom_signed_and_nobody_can_read_is_kept_in_quarantine(hooks: Hooks
     assert hooks.rows("notification", "state") == ["quarantined"] * 3
 
 
+def test_a_time_of_a_wrong_type_is_not_taken_for_now(hooks: Hooks) -> None:
+    told = joined(join_time=1700000000)
+    del told["event_ts"]
+    for body in (told, joined() | {"event_ts": "x"}, joined(user_name=5)):
+        assert hooks.zoom(raw(body)).status_code == 400
+    assert hooks.rows("notification", "state") == ["quarantined"] * 3
+    assert hooks.rows("participant_event") == [0]
+
+
 def test_another_account_is_not_stored_and_an_unknown_event_is(hooks: Hooks) -> None:
     other = joined()
     other["payload"]["account_id"] = "B"
