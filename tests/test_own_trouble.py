@@ -25,9 +25,14 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import update
 
+from course.model import Platform
+from course.store import cohorts, series, tables
+from course.store.database import open_sealed
 from demo import environment, free_port
 from sandbox.config import SandboxConfig
+from tests.factories import NOW, make_cohort
 from tests.nursery import circle
 
 IN_TIME = 3.0  # seconds; Zoom waits no longer
@@ -134,6 +139,55 @@ def test_while_another_process_holds_the_database_it_is_not_stored_and_says_so(
         assert max(seconds for _, _, seconds in told) < IN_TIME
         other.execute("ROLLBACK")
     assert is_taken(service)
+
+
+def stands(service: Service) -> None:
+    """A cohort whose series stands on Zoom since last year."""
+    database = open_sealed(
+        url=f"sqlite:///{service.file}", keys=[], key_file=service.folder / "encryption.key"
+    )
+    cohort = make_cohort(series_ref=None)
+    with database.write() as connection:
+        cohorts.insert_cohort(connection, cohort, {"carer-1": "t"})
+        series.update_series(connection, cohort.id, Platform.ZOOM, series_ref="81000000001")
+        settled = {"settled_version": tables.cohort.c.version, "settled_at": NOW}
+        connection.execute(update(tables.cohort).values(settled))
+    database.close()
+
+
+def test_news_of_a_change_is_answered_while_another_process_holds_the_workflow_engines_database(
+    service: Service,
+) -> None:
+    stands(service)
+    engine = service.folder / "circle-workflows.sqlite"
+    told_at = int(NOW.timestamp() * 1000) + 3_600_000
+    with contextlib.closing(sqlite3.connect(engine, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(20):  # more than there are threads
+            about = {"id": "81000000001", "duration": number}
+            body = json.dumps(
+                {
+                    "event": "meeting.updated",
+                    "event_ts": told_at + number,
+                    "payload": {"account_id": CONFIG.zoom_account_id, "object": about},
+                }
+            ).encode()
+            answer = requests.post(
+                f"{service.url}/webhooks/zoom", data=body, headers=signed(body), timeout=IN_TIME
+            )
+            assert answer.status_code == 204
+        item = {"value": [{"subscriptionId": "s", "clientState": "c"}]}
+        teams = requests.post(f"{service.url}/webhooks/teams", json=item, timeout=IN_TIME)
+        assert teams.status_code == 202
+        other.execute("ROLLBACK")
+        for _ in range(600):
+            found = other.execute(
+                "SELECT count(*) FROM workflow_status WHERE workflow_uuid LIKE 'check-cohort-1-%'"
+            ).fetchone()
+            if found == (20,):
+                break
+            time.sleep(0.05)
+        assert found == (20,)
 
 
 def test_a_full_disk_refuses_and_recovers_by_itself(service: Service) -> None:
