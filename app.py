@@ -48,9 +48,9 @@ from webhooks.inbox import Inbox
 from webhooks.rereading import Rereader
 from webhooks.routes import HARDENED, Receivers
 
-# Requests for people's pages and Graph's notifications wait for different things: one kind never
-# takes the threads of the other.
-PAGE_THREADS, HOOK_THREADS = 64, 16
+# Requests for people's pages, Graph's notifications and whoever watches over us wait for different
+# things: one kind never takes the threads of the other.
+PAGE_THREADS, HOOK_THREADS, PROBE_THREADS = 64, 16, 4
 
 
 def build_providers(
@@ -235,6 +235,7 @@ def create_app(
             receivers,
             flask,
             ThreadPoolExecutor(PAGE_THREADS, thread_name_prefix="page"),
+            ThreadPoolExecutor(PROBE_THREADS, thread_name_prefix="probe"),
             front_door(settings.public_url, settings.allowed_hosts, settings.trusted_proxies),
         ),
         database=database,

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
-from front_door import FrontDoor
+from front_door import PROBES, FrontDoor
 from web.problems import PROBLEM, problem_body
 from webhooks.patience import Patience
 from webhooks.routes import LARGEST, PREFIX, Headers, Receivers, Request
@@ -33,6 +33,7 @@ _TOO_LARGE = problem_body(
 _TOO_LATE = problem_body(
     408, "The body did not come", "Nothing was done. Send it again, whole and at once."
 )
+HOW_WE_ARE = (*PROBES, "/metrics")
 SERVER = ("server", "circle")  # or the server's library would name itself
 NOT_PASSED = ("content-length", "transfer-encoding", "proxy", "forwarded")
 
@@ -75,13 +76,20 @@ class Gateway:
     """The RSGI application: takes a request in, finds who answers it, sends the answer."""
 
     def __init__(
-        self, receivers: Receivers, flask: Wsgi, threads: Executor, door: FrontDoor
+        self,
+        receivers: Receivers,
+        flask: Wsgi,
+        threads: Executor,
+        threads_apart: Executor,
+        door: FrontDoor,
     ) -> None:
+        """`threads` answer people, `threads_apart` whoever watches over us."""
         self._receivers = receivers
         self._door = door
         self._hardened = [SERVER, *receivers.hardened]
         self._flask = flask
         self._threads = threads
+        self._threads_apart = threads_apart
         self._patience = Patience(BODY_WITHIN)
 
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
@@ -103,8 +111,10 @@ class Gateway:
         elif body is None:
             self._refuse(exchange, _TOO_LARGE)
         else:
+            # People may all wait for a database that stands still, and just then it is asked for.
+            threads = self._threads_apart if scope.path in HOW_WE_ARE else self._threads
             status, headers, answer = await asyncio.get_running_loop().run_in_executor(
-                self._threads, _call, self._flask, _environ(scope, body, self._door)
+                threads, _call, self._flask, _environ(scope, body, self._door)
             )
             exchange.response_bytes(status, [SERVER, *headers], answer)
 

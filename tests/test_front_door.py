@@ -5,9 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
+from flask import Flask
 from werkzeug.test import Client
 
 from course.store import access, cohorts
@@ -221,3 +223,25 @@ def test_a_limit_holds_when_many_ask_at_once(app: WholeApp) -> None:
     with ThreadPoolExecutor(8) as threads:
         assert sum(threads.map(take, range(400))) == 50
     limit.take("somebody else")
+
+
+def test_how_we_are_is_told_while_every_thread_for_pages_waits(app: WholeApp) -> None:
+    goes_on, begun = Event(), Barrier(3)
+    pages = Flask("pages")
+
+    @pages.get("/stands-still")
+    def stands_still() -> str:
+        begun.wait(20)
+        assert goes_on.wait(20)
+        return ""
+
+    for path in ("/healthz", "/readyz", "/metrics"):
+        pages.add_url_rule(path, path, lambda: "told")
+    through = over(app.service.receivers, pages, at_once=3)
+    with ThreadPoolExecutor(2) as people:
+        waiting = [people.submit(Client(through).get, "/stands-still") for _ in range(2)]
+        begun.wait(20)
+        told = [Client(through).get(path).text for path in ("/healthz", "/readyz", "/metrics")]
+        goes_on.set()
+        assert [page.result().status_code for page in waiting] == [200, 200]
+    assert told == ["told"] * 3

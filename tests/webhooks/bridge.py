@@ -56,16 +56,21 @@ class _Scope:
 
 
 def over(
-    receivers: Receivers, flask: Flask | None = None, *, door: FrontDoor | None = None
+    receivers: Receivers,
+    flask: Flask | None = None,
+    *,
+    door: FrontDoor | None = None,
+    at_once: int = 1,
 ) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
-    """A WSGI application that passes each request through the gateway."""
+    """A WSGI application that passes each request through the gateway, so many `at_once`."""
     gateway = Gateway(
         receivers,
         flask or Flask("nothing"),
         ThreadPoolExecutor(2),
+        ThreadPoolExecutor(2),
         door or front_door("http://localhost", (), ()),
     )
-    loops = ThreadPoolExecutor(1)  # a test may have an event loop of its own in its thread
+    loops = ThreadPoolExecutor(at_once)  # a test may have an event loop of its own in its thread
 
     def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         exchange = _Exchange(environ)
