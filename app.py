@@ -179,7 +179,11 @@ def create_app(
     inbox = Inbox(database, committed=metrics.committed)
     erasures = Erasures(database, data_dir=settings.data_dir, clock=clock)
     readers = build_readers(
-        settings, database=database, providers=providers, certificates=certificates
+        settings,
+        database=database,
+        providers=providers,
+        certificates=certificates,
+        wake=Housekeeping.wake,
     )
     rereader = Rereader(database, readers.by_platform())
     has_bot = readers.calls is not None

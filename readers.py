@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from certificates import NotificationCertificate
@@ -41,8 +41,11 @@ def build_readers(
     database: Database,
     providers: Mapping[Platform, MeetingProvider],
     certificates: Sequence[NotificationCertificate],
+    wake: Callable[[], object],
 ) -> Readers:
-    """The readers, and Microsoft's signing keys that they need: nobody has fetched these yet."""
+    """The readers, and Microsoft's signing keys that they need: nobody has fetched these yet.
+    `wake` has what waits for keys read at once when they have come.
+    """
     zoom, teams = settings.zoom, settings.teams
     zoom_reader = (
         ZoomReader(
@@ -58,7 +61,10 @@ def build_readers(
     signing_keys = []
     if teams:
         keys = SigningKeys(
-            login_url=teams.login_url, tenant_id=teams.tenant_id, jwks_url=teams.jwks_url
+            login_url=teams.login_url,
+            tenant_id=teams.tenant_id,
+            jwks_url=teams.jwks_url,
+            arrived=wake,
         )
         signing_keys.append(keys)
         teams_reader = TeamsReader(

@@ -44,12 +44,16 @@ class SigningKeys:
         tenant_id: str,
         jwks_url: str | None,
         metadata_url: str | None = None,
+        arrived: Callable[[], object] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`arrived` is told when keys have come for whoever could not wait."""
         self._login_url = login_url
         self._tenants = ("common", tenant_id)
         self._jwks_url = jwks_url
         self._metadata_url = metadata_url
+        self._arrived = arrived
+        self._missed = False  # by somebody who could not wait
         self._monotonic = monotonic
         self._network = threading.Lock()  # held while they are fetched
         self._starting = threading.Lock()  # held for no longer than a thread takes to start
@@ -76,7 +80,10 @@ class SigningKeys:
         `ProviderError` while it is.
         """
         keys = self._keys
-        if self._is_missing(unknown) and (self.fetch_beside(unknown=unknown) or not keys):
+        if not self._is_missing(unknown):
+            return keys
+        self._missed = True  # before they can have come
+        if self.fetch_beside(unknown=unknown) or not keys:
             raise ProviderError(NOT_HERE, permanent=False)
         return keys
 
@@ -96,6 +103,10 @@ class SigningKeys:
             self.current(unknown=unknown)
         except ProviderError as e:
             log.warning("signing_keys_not_fetched", reason=str(e))
+            return
+        if self._missed:
+            self._missed = False
+            self._arrived()
 
     def _refresh(self) -> None:
         self._fetched = self._monotonic()

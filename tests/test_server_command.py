@@ -64,7 +64,7 @@ def install(folder: Path) -> Path:
     settings = folder / "circle.env"
     settings.write_text(
         "# a comment\n\n  PUBLIC_URL=https://circle.example.org  \n"
-        "PRACTICE_NAME=\"Example Family Practice\"\nZOOM_HOST=\n#DATA_DIR=/nowhere\nnot a setting\n"
+        'PRACTICE_NAME="Example Family Practice"\nZOOM_HOST=\n#DATA_DIR=/nowhere\nnot a setting\n'
     )
     settings.chmod(0o600)
     text = COMMAND

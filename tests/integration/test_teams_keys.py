@@ -81,6 +81,17 @@ def test_whoever_cannot_wait_gets_the_keys_that_are_at_hand_and_the_others_are_f
 
 
 @responses.activate
+def test_when_keys_come_for_whoever_could_not_wait_what_waits_is_read_at_once() -> None:
+    told = Event()
+    keys = SigningKeys(login_url=LOGIN, tenant_id="t", jwks_url=JWKS, arrived=told.set)
+    responses.get(JWKS, json={"keys": [jwk(KEY, "k1")]})
+    with pytest.raises(ProviderError):
+        keys.at_hand()
+    assert told.wait(5)
+    assert set(keys.at_hand()) == {"k1"}
+
+
+@responses.activate
 def test_unreachable_keys_are_passing_trouble_and_known_ones_stay_good() -> None:
     ticking = Ticking()
     keys = SigningKeys(login_url=LOGIN, tenant_id="t", jwks_url=JWKS, monotonic=ticking)
