@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from course.history import Past, find_past
 from course.model import Carer, Cohort, CohortState, Platform, Session, SessionState
 from course.programme import COURSE
-from course.store import access, changes, cohorts, registers
+from course.store import access, changes, cohorts, evidence
 from course.store import series as series_store
 from course.store.database import Database, Transaction
 from course.store.holding import hold_cohorts
@@ -78,12 +79,20 @@ def draft_carers(
 
 
 def moved(
-    cohort: Cohort, week: int, *, starts_at: datetime | None, minutes: int | None, now: datetime
+    cohort: Cohort,
+    week: int,
+    *,
+    starts_at: datetime | None,
+    minutes: int | None,
+    past: Mapping[int, Past],
+    now: datetime,
 ) -> Session:
     """The session as staff want it. Raises `Refused` for what no platform could keep."""
     session = _session(cohort, week)
     if session.starts_at <= now:
         raise Refused("settled", f"Week {week} has begun; it cannot be moved any more.")
+    if week in past:
+        raise _settled(past[week], "it cannot be moved any more")
     shortest = (
         COURSE.shortest_first_session_minutes if week == 1 else COURSE.shortest_session_minutes
     )
@@ -114,7 +123,7 @@ def moved(
     )
 
 
-def skipped(cohort: Cohort, week: int, *, closed_weeks: Sequence[int]) -> tuple[Session, ...]:
+def skipped(cohort: Cohort, week: int, *, past: Mapping[int, Past]) -> tuple[Session, ...]:
     """The sessions that change when that week's Saturday is skipped: each moves to the next slot.
 
     Each session builds on the last, so none is left out: the weeks from this one on move, and a
@@ -122,10 +131,11 @@ def skipped(cohort: Cohort, week: int, *, closed_weeks: Sequence[int]) -> tuple[
     """
     _session(cohort, week)
     later = [s for s in cohort.sessions if s.week >= week]
-    if any(s.week in closed_weeks for s in later):
-        raise Refused(
-            "settled", f"The register of week {week} or of a later one is closed; correct verdicts."
-        )
+    if week in past:
+        raise _settled(past[week], "it cannot be skipped any more")
+    for one in later:
+        if one.week in past:
+            raise _settled(past[one.week], f"so week {week} cannot be skipped any more")
     zone = ZoneInfo(cohort.timezone)
     last = later[-1].starts_at.astimezone(zone)
     added = (last.replace(tzinfo=None) + timedelta(weeks=1)).replace(tzinfo=zone)
@@ -141,6 +151,10 @@ def skipped(cohort: Cohort, week: int, *, closed_weeks: Sequence[int]) -> tuple[
         )
         for s, begins, ref in zip(later, starts, refs, strict=True)
     )
+
+
+def _settled(past: Past, refusal: str) -> Refused:
+    return Refused("settled", f"{past.says}; {refusal}. {past.instead}".strip())
 
 
 def _session(cohort: Cohort, week: int) -> Session:
@@ -171,7 +185,14 @@ class Amending:
         """Another time or length for one session."""
         with self._database.write() as connection:
             cohort = self._changeable(connection, cohort_id, expected)
-            session = moved(cohort, week, starts_at=starts_at, minutes=minutes, now=self._clock())
+            session = moved(
+                cohort,
+                week,
+                starts_at=starts_at,
+                minutes=minutes,
+                past=self._past(connection, cohort),
+                now=self._clock(),
+            )
             if session == cohort.session(week):
                 return None
             changes.save_session(connection, cohort_id, session)
@@ -196,14 +217,13 @@ class Amending:
             )
             if expected is None and again:
                 return None
-            closed = [
-                entry.week
-                for entry in registers.read_registers(connection, cohort_id)
-                if entry.closed_at is not None
-            ]
-            for session in skipped(cohort, week, closed_weeks=closed):
+            for session in skipped(cohort, week, past=self._past(connection, cohort)):
                 changes.save_session(connection, cohort_id, session)
             return self._changed(connection, cohort_id, actor, "session.skip", f"/{week}")
+
+    def _past(self, connection: Transaction, cohort: Cohort) -> Mapping[int, Past]:
+        found = evidence.read_evidence(connection, cohort)
+        return find_past(cohort, found, now=self._clock())
 
     def enrol(
         self, cohort_id: str, household: NewHousehold, *, expected: int | None, actor: str
