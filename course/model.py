@@ -342,7 +342,13 @@ class Cohort:
 
     def next_session(self, now: datetime) -> Session | None:
         """The session being held, or the next one; None when all are over."""
-        coming = (s for s in self.sessions if s.ends_at > now and s.state is SessionState.SCHEDULED)
+        coming = (
+            s
+            for s in self.sessions
+            if s.ends_at > now
+            and s.state is SessionState.SCHEDULED
+            and (s.starts_at <= now or not self.cancel_requested)
+        )
         return min(coming, key=lambda s: s.starts_at, default=None)
 
 

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import NotRequired, TypedDict
 
 from course.model import CohortState
-from course.store import changes, cohorts
+from course.store import changes, cohorts, registers
 from course.store import series as series_store
 from integration.arrangement import Arrangement, arrange, describe, is_as_made
 from integration.durable import Superseded
 from integration.holdings import Holding, Holdings
+from integration.leftovers import is_needed
 from integration.provider import Occurrence, ProviderError, Slot
 from integration.subscriptions import Subscriptions
 
@@ -284,8 +285,23 @@ class Alignment:
         return state.value
 
     def remove(self, cohort_id: str, version: int) -> None:
-        """Take everything off the platform again and mark the cohort cancelled."""
+        """Take everything off the platform again and mark the cohort cancelled.
+
+        Of a series in which a session is held, or whose record is still to come, only what is to
+        come goes now; `Leftovers` removes the rest.
+        """
         held = self._holdings.read(cohort_id, version)
+        with self._database.read() as connection:
+            entries = registers.read_registers(connection, cohort_id)
+        if held.stored.series_ref and is_needed(
+            held.cohort, held.cohort.platform, entries, held.now
+        ):
+            self._drop_what_is_to_come(held)
+            with self._database.write() as connection:
+                changes.settle(
+                    connection, cohort_id, version, CohortState.CANCELLED, None, now=held.now
+                )
+            return
         self._subscriptions.end(cohort_id, held.cohort.platform)
         series = held.series if held.stored.series_ref else None
         if series is None and held.stored.attempted_at is not None:
@@ -307,6 +323,17 @@ class Alignment:
                 None,
                 now=self._holdings.clock(),
             )
+
+    def _drop_what_is_to_come(self, held: Holding) -> None:
+        try:
+            occurrences = held.occurrences()
+        except ProviderError as e:
+            if not e.gone:
+                raise
+            return  # somebody deleted the series on the platform itself
+        for occurrence in occurrences:
+            if occurrence.starts_at > held.now:
+                held.provider.drop_occurrence(held.series, occurrence.ref)
 
     def look_for_drift(self, cohort_id: str) -> str:
         """Compare without mending: whether somebody changed the series on the platform itself.

@@ -384,10 +384,10 @@ class Amending:
             cohort = self._known(connection, cohort_id, expected)
             if cohort.cancel_requested:
                 return None
-            now = self._clock()
+            now, past = self._clock(), self._past(connection, cohort)
             changes.request_cancel(connection, cohort_id, now=now)
             for session in cohort.sessions:
-                if session.starts_at > now:
+                if session.starts_at > now and session.week not in past:
                     dropped = replace(session, state=SessionState.CANCELLED)
                     changes.save_session(connection, cohort_id, dropped)
             return self._changed(connection, cohort_id, actor, "cohort.cancel")

@@ -2,17 +2,18 @@
 
 Moving to the other platform never waits for the first one, which may be down: its series is kept on
 a list and removed later. Not while it is needed: a session that was begun in it is let end, and the
-platform's own record of the weeks that were held in it is fetched first.
+platform's own record of the weeks that were held in it is fetched first. So it is with the series
+of a cohort that was cancelled shortly after a session.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
-from course.model import Cohort, CohortState, Platform
+from course.model import Cohort, CohortState, Platform, RegisterEntry, SessionState
 from course.store import cohorts, registers
 from course.store import series as series_store
 from course.store.database import Database
@@ -86,8 +87,7 @@ class Leftovers:
             entries = registers.read_registers(connection, cohort_id)
         if cohort is None or stored is None:
             return
-        closed = {entry.week for entry in entries if entry.closed_at is not None}
-        if cohort.state is not CohortState.CANCELLED and _is_needed(cohort, platform, closed, now):
+        if is_needed(cohort, platform, entries, now):
             return
         found: Series | None = None
         if stored.series_ref is None:
@@ -100,7 +100,8 @@ class Leftovers:
                 log.warning("leftover_not_found", cohort=cohort_id, reason=str(e))
                 return
         with self._database.write() as connection:
-            if cohorts.read_platform(connection, cohort_id) is platform:
+            meets_here = cohorts.read_platform(connection, cohort_id) is platform
+            if meets_here and cohort.state is not CohortState.CANCELLED:
                 return  # it has come back in the meantime
             if found is not None:
                 series_store.update_series(
@@ -126,6 +127,10 @@ class Leftovers:
 
     def _remove(self, leftover: Leftover, now: datetime) -> None:
         stored = leftover.series
+        with self._database.read() as connection:
+            cohort = cohorts.read_cohort(connection, stored.cohort_id)
+        is_off = cohort is not None and cohort.cancel_requested
+        met_here = cohort is not None and cohort.platform is stored.platform
         self._subscriptions.end(stored.cohort_id, stored.platform, stored.series_ref)
         self._providers[stored.platform].cancel_series(
             Series(
@@ -134,7 +139,7 @@ class Leftovers:
                 meeting_ref=stored.meeting_ref,
                 join_url=stored.join_url or "",
             ),
-            moved_on=True,
+            moved_on=not (is_off and met_here),
         )
         self._note(stored, tried_at=now, problem=None, removed_at=now)
 
@@ -143,10 +148,15 @@ class Leftovers:
             series_store.update_leftover(connection, stored, **changes)
 
 
-def _is_needed(cohort: Cohort, platform: Platform, closed: set[int], now: datetime) -> bool:
-    """Whether a session may still be going on in it, or its record has not been fetched yet."""
+def is_needed(
+    cohort: Cohort, platform: Platform, entries: Sequence[RegisterEntry], now: datetime
+) -> bool:
+    """Whether a session may still be going on there, or its record has not been fetched yet."""
+    closed = {entry.week for entry in entries if entry.closed_at is not None}
     return any(
-        platform in session.platforms
+        platform in cohort.held_on(session)
+        and session.state is SessionState.SCHEDULED
+        and session.starts_at <= now
         and (
             now < session.ends_at + WINDOW_AFTER
             or (session.week not in closed and now < session.ends_at + TRIES[-1])

@@ -58,7 +58,7 @@ class Moment:
 
 def moment_of(cohort: Cohort, rehearsals: Sequence[Rehearsal], *, now: datetime) -> Moment:
     """What is so for a cohort at that time."""
-    session = _next(cohort, now)
+    session = cohort.next_session(now)
     offered = None if cohort.cancel_requested else coming_rehearsal(rehearsals, now)
     held = [s for s in cohort.sessions if s.state is SessionState.SCHEDULED and s.ends_at <= now]
     last = max(held, key=lambda s: s.ends_at, default=None)
@@ -73,12 +73,6 @@ def moment_of(cohort: Cohort, rehearsals: Sequence[Rehearsal], *, now: datetime)
         rehearsal=_when(cohort, offered.starts_at, offered.ends_at, now) if offered else None,
         rehearsal_open=offered is not None and now >= offered.starts_at - EARLY,
     )
-
-
-def _next(cohort: Cohort, now: datetime) -> Session | None:
-    """The session being held or the next one; None when the course is over."""
-    coming = (s for s in cohort.sessions if s.ends_at > now and s.state is SessionState.SCHEDULED)
-    return min(coming, key=lambda s: s.starts_at, default=None)
 
 
 def _phase(cohort: Cohort, session: Session | None, now: datetime) -> Phase:

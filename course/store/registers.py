@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, update
 
 from course.model import CohortState, Platform, RegisterEntry, SessionState
 from course.store import tables
@@ -56,11 +56,13 @@ def save_register(
 
 def due_records(connection: Connection, *, since: datetime, now: datetime) -> list[tuple[str, int]]:
     """(cohort id, week) of sessions whose record may be due: those that ended since then with an
-    open register, and all whose record is wanted again."""
-    session, register = tables.session, tables.register
+    open register, and all whose record is wanted again. Of a cancelled cohort as long as a series
+    of it stands: afterwards there is nothing to ask for."""
+    session, register, cohort = tables.session, tables.register, tables.cohort
+    series, former = tables.series, tables.former_series
     rows = connection.execute(
         select(session.c.cohort_id, session.c.week)
-        .join(tables.cohort, tables.cohort.c.id == session.c.cohort_id)
+        .join(cohort, cohort.c.id == session.c.cohort_id)
         .outerjoin(
             register,
             and_(register.c.cohort_id == session.c.cohort_id, register.c.week == session.c.week),
@@ -72,7 +74,15 @@ def due_records(connection: Connection, *, since: datetime, now: datetime) -> li
                 and_(session.c.ends_at > since, register.c.closed_at.is_(None)),
                 register.c.resync_at <= now,
             ),
-            tables.cohort.c.state != CohortState.CANCELLED.value,
+            or_(
+                cohort.c.state != CohortState.CANCELLED.value,
+                exists().where(
+                    series.c.cohort_id == cohort.c.id,
+                    series.c.series_ref.is_not(None),
+                    series.c.cancelled_at.is_(None),
+                ),
+                exists().where(former.c.cohort_id == cohort.c.id, former.c.removed_at.is_(None)),
+            ),
         )
         .order_by(session.c.ends_at, session.c.cohort_id)
     )
@@ -90,14 +100,14 @@ def _on(platform: Platform) -> ColumnElement[bool]:
 def sessions_around(
     connection: Connection, platform: Platform, *, begins: datetime, ends: datetime
 ) -> list[tuple[str, int]]:
-    """(cohort id, week) of ready cohorts' sessions that begin before and end after."""
+    """(cohort id, week) of the sessions that begin before and end after. One that had begun when
+    its cohort was cancelled goes on."""
     session, cohort = tables.session, tables.cohort
     rows = connection.execute(
         select(session.c.cohort_id, session.c.week)
         .join(cohort, cohort.c.id == session.c.cohort_id)
         .where(
             _on(platform),
-            cohort.c.state != CohortState.CANCELLED.value,
             session.c.state == SessionState.SCHEDULED.value,
             session.c.starts_at <= begins,
             session.c.ends_at >= ends,

@@ -265,6 +265,7 @@ def left_behind(connection: Connection, cohort_id: str | None = None) -> list[tu
     """(cohort id, platform) where a cohort has, or may have, a series and meets no more.
 
     Only once it has a series where it meets now, or is cancelled: until then all of it is kept.
+    Where a cancelled cohort met last, its series still stands when it was needed to the end.
     """
     series, cohort, present = tables.series, tables.cohort, tables.series.alias()
     asked = (
@@ -279,7 +280,13 @@ def left_behind(connection: Connection, cohort_id: str | None = None) -> list[tu
             ),
         )
         .where(
-            series.c.platform != cohort.c.platform,
+            or_(
+                series.c.platform != cohort.c.platform,
+                and_(
+                    cohort.c.state == CohortState.CANCELLED.value,
+                    series.c.cancelled_at.is_(None),
+                ),
+            ),
             or_(series.c.series_ref.is_not(None), series.c.attempted_at.is_not(None)),
             cohort.c.settled_version == cohort.c.version,
             or_(
