@@ -38,7 +38,7 @@ def ask_for_the_second(
             continue
         owner = carers.get(shared.get(carer.id, ""))
         partner = owner or next(
-            (c for c in _partners(cohort, carer) if found[c.id].intervals),
+            (c for c in cohort.partners(carer) if found[c.id].intervals),
             None,
         )
         if partner is None:
@@ -134,15 +134,11 @@ def _could_be(
     Who bears the full name of one carer is taken for that one, or for somebody at their device;
     unless that one was there already, at the same time: then the name says nothing.
     """
-    if carer.id in named or any(c.id in named for c in _partners(cohort, carer)):
+    if carer.id in named or any(c.id in named for c in cohort.partners(carer)):
         return True
     stay = [*connection.spans, (connection.began_at, connection.last_seen_at)]
     elsewhere = {c for c in named if intersect(found[c].intervals, stay)}
     return not by_name_only and set(named) == elsewhere
-
-
-def _partners(cohort: Cohort, carer: Carer) -> list[Carer]:
-    return [c for c in cohort.carers if c.household == carer.household and c.id != carer.id]
 
 
 def link_flags(
@@ -154,7 +150,7 @@ def link_flags(
     if not strange:
         return ()
     name = roster.unlike(carer.id, strange)[0]
-    same_family = {c.name for c in _partners(cohort, carer)}
+    same_family = {c.name for c in cohort.partners(carer)}
     whose = ", of the same household" if name in same_family else ""
     if len(strange) == len(present):
         said = f"the personal link was used under the name “{name}”{whose}"

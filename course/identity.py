@@ -141,10 +141,11 @@ class Roster:
         self._by_name: dict[str, list[Carer]] = {}
         self.carers = {carer.id: carer for carer in cohort.carers}
         for carer in sorted(cohort.carers, key=lambda c: c.order):
-            refs = (carer.invitation_ref, *carer.former_invitation_refs)
-            for ref in sorted({ref for ref in refs if ref}):
+            ever = self._ever(carer)
+            refs = {r for c in ever for r in (c.invitation_ref, *c.former_invitation_refs) if r}
+            for ref in sorted(refs):
                 self._by_invitation.setdefault(ref, []).append(carer)
-            for email in {e.casefold() for e in (carer.email, *carer.former_emails) if e}:
+            for email in {e.casefold() for c in ever for e in (c.email, *c.former_emails) if e}:
                 self._by_email.setdefault(email, []).append(carer)
             for name in {plain_name(n) for n in (carer.name, *carer.former_names)}:
                 self._by_name.setdefault(name, []).append(carer)
@@ -159,6 +160,13 @@ class Roster:
             if event.kind is EventKind.JOIN_PAGE_OPENED and event.carer_id is not None:
                 self._opened.setdefault(event.carer_id, []).append(event.occurred_at)
 
+    def _ever(self, carer: Carer) -> list[Carer]:
+        """A carer with what they were in this cohort before they left and came back."""
+        found = [carer]
+        while (earlier := self.carers.get(found[-1].transferred_from or "")) is not None:
+            found.append(earlier)
+        return found
+
     def identify(self, connection: Connection, before: Sequence[Connection] = ()) -> Identity:
         """Who that was, by everything that was seen on the connection together.
 
@@ -171,7 +179,8 @@ class Roster:
                 who = ref.removeprefix(ERASED)
                 return Identity(carer_id=who, known=True, how="somebody who was erased")
             if ref in self._by_invitation:
-                return self._one_of(self._by_invitation[ref], names, "personal link")
+                carers = _taking_part(self._by_invitation[ref], connection.began_at)
+                return self._one_of(carers, names, "personal link")
         if any(p.role is Role.BOT or _NOTE_TAKER.search(p.display_name) for p in seen):
             return Identity(carer_id=None, known=True, how="a note-taker or another program")
         emails = {p.email.casefold() for p in seen if p.email}
@@ -183,7 +192,8 @@ class Roster:
             return Identity(carer_id=None, known=True, how="a facilitator")
         for email in sorted(emails):
             if email in self._by_email:
-                return self._one_of(self._by_email[email], names, "e-mail address")
+                carers = _taking_part(self._by_email[email], connection.began_at)
+                return self._one_of(carers, names, "e-mail address")
         for key in _keys(seen, connection.ref):
             link = self._links.get(_short(key))
             if link is not None:
@@ -208,7 +218,7 @@ class Roster:
         Whoever came under one carer's name is not another carer for having taken another's later.
         """
         for name in [name for name in names if name in self._by_name][:1]:
-            carers = self._by_name[name]
+            carers = _taking_part(self._by_name[name], connection.began_at)
             if len(carers) != 1:
                 continue
             if self._opened_near(carers[0].id, connection.began_at):
@@ -248,13 +258,30 @@ class Roster:
     def suggest(self, connection: Connection) -> tuple[Suggestion, ...]:
         """Who it might have been, best first; never a match."""
         best: dict[str, Suggestion] = {}
+        likely = [
+            carer
+            for carer in self.carers.values()
+            if carer in _taking_part(self._by_name[plain_name(carer.name)], connection.began_at)
+        ]
         for name in connection.names:
-            for carer in self.carers.values():
+            for carer in likely:
                 found = _compare(name, carer)
                 if found and (carer.id not in best or found.score > best[carer.id].score):
                     best[carer.id] = found
         ranked = sorted(best.values(), key=lambda s: (-s.score, s.carer_id))
         return tuple(ranked[:MOST_SUGGESTIONS])
+
+
+def _taking_part(carers: Sequence[Carer], at: datetime) -> list[Carer]:
+    """The carers whom something may name, those who took part then first.
+
+    Whoever left and came back is two carers by one name: of them only the one who took part.
+    """
+    there = [
+        c for c in carers if c.enrolled_at <= at and (c.withdrawn_at is None or at < c.withdrawn_at)
+    ]
+    names = {plain_name(c.name) for c in there}
+    return [*there, *(c for c in carers if c not in there and plain_name(c.name) not in names)]
 
 
 def _was_gone(earlier: Connection, at: datetime) -> bool:

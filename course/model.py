@@ -340,6 +340,21 @@ class Cohort:
         """The session of that week, or None."""
         return next((s for s in self.sessions if s.week == week), None)
 
+    def partners(self, carer: Carer) -> tuple[Carer, ...]:
+        """Who takes part, or took part, beside a carer in the household; who stays comes first.
+
+        Never the carer's own earlier enrolment, nor whoever came only after they had left.
+        """
+        beside = (
+            c
+            for c in self.carers
+            if c.household == carer.household
+            and c.id != carer.id
+            and (carer.withdrawn_at is None or c.enrolled_at < carer.withdrawn_at)
+            and (c.withdrawn_at is None or carer.enrolled_at < c.withdrawn_at)
+        )
+        return tuple(sorted(beside, key=lambda c: c.withdrawn_at is not None))
+
     def next_session(self, now: datetime) -> Session | None:
         """The session being held, or the next one; None when all are over."""
         coming = (

@@ -6,40 +6,39 @@ is the workflow's, which begins with whatever version is the newest.
 
 from __future__ import annotations
 
-import secrets
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from course.history import Past, find_past
-from course.model import Carer, Cohort, CohortState, Platform, Session, SessionState
+from course.model import Cohort, CohortState, Platform, Session, SessionState
 from course.programme import COURSE
 from course.store import access, changes, cohorts, evidence
 from course.store import series as series_store
 from course.store.database import Database, Transaction
 from course.store.holding import hold_cohorts
+from integration.households import (
+    NewCarer,
+    NewHousehold,
+    draft_carers,
+    earlier_enrolment,
+    free_reference,
+    reference_there,
+    who_is_new,
+)
 
 SAME_CLICK = timedelta(minutes=1)
 HOUSEHOLDS = 200  # of a cohort; as many as one can be opened with
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewCarer:
-    """A carer to enrol."""
+class Transferred(NamedTuple):
+    """The versions of the old cohort and of the new one, and what the household is called there."""
 
-    name: str
-    email: str
-    phone: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewHousehold:
-    """A household that booked: one or two carers."""
-
-    reference: str
-    carers: tuple[NewCarer, ...]
+    here: int | None
+    there: int | None
+    household: str
 
 
 class Refused(Exception):
@@ -56,26 +55,6 @@ class Refused(Exception):
         self.kind = kind
         self.cohort_id = cohort_id
         self.field = field
-
-
-def draft_carers(
-    households: Sequence[NewHousehold], *, enrolled_at: datetime
-) -> tuple[tuple[Carer, ...], dict[str, str]]:
-    """New carers with an id each, and the token of each one's own join page (192 random bits)."""
-    carers = tuple(
-        Carer(
-            id=uuid.uuid4().hex,
-            name=person.name,
-            email=person.email,
-            phone=person.phone,
-            household=household.reference,
-            position=position,
-            enrolled_at=enrolled_at,
-        )
-        for household in households
-        for position, person in enumerate(household.carers)
-    )
-    return carers, {carer.id: secrets.token_urlsafe(24) for carer in carers}
 
 
 def moved(
@@ -228,23 +207,37 @@ class Amending:
     def enrol(
         self, cohort_id: str, household: NewHousehold, *, expected: int | None, actor: str
     ) -> int | None:
-        """Enrol a household after the opening; the same household again changes nothing."""
+        """Enrol a household after the opening; the same household again changes nothing.
+
+        One that left may come back, and the second carer beside the one who stays.
+        """
+        reference = household.reference
         with self._database.write() as connection:
             cohort = self._changeable(connection, cohort_id, expected)
             there = [
                 NewCarer(name=c.name, email=c.email, phone=c.phone)
                 for c in cohort.carers
-                if c.household == household.reference and c.withdrawn_at is None
+                if c.household == reference and c.withdrawn_at is None
             ]
             if there == list(household.carers):
                 return None
-            if any(c.household == household.reference for c in cohort.carers):
+            coming = who_is_new(cohort, household)
+            if coming is None:
+                whose = "is another household of this cohort"
+                if not there:
+                    whose = "was another household, which has left and whose weeks are kept"
                 raise Refused(
                     "unacceptable",
-                    f"{household.reference} is another household of this cohort.",
+                    f"{reference} {whose}. Choose another reference, such as "
+                    f"{free_reference(cohort, reference)}.",
                     field="reference",
                 )
-            self._insert(connection, cohort, household)
+            self._insert(
+                connection,
+                cohort,
+                replace(household, carers=coming),
+                [earlier_enrolment(cohort, reference, person) for person in coming],
+            )
             return self._changed(connection, cohort_id, actor, "household.enrol")
 
     def _insert(
@@ -252,20 +245,23 @@ class Amending:
         connection: Transaction,
         cohort: Cohort,
         household: NewHousehold,
-        came_from: Sequence[str] = (),
+        came_from: Sequence[str | None],
     ) -> None:
-        if len({c.household for c in cohort.carers if c.withdrawn_at is None}) >= HOUSEHOLDS:
+        reference = household.reference
+        others = {c.household for c in cohort.carers if c.withdrawn_at is None} - {reference}
+        if len(others) >= HOUSEHOLDS:
             raise Refused(
                 "unacceptable",
                 f"A cohort holds {HOUSEHOLDS} households at most. Open another one.",
                 field="reference",
             )
-        carers, tokens = draft_carers([household], enrolled_at=self._clock())
-        if came_from:
-            carers = tuple(
-                replace(carer, transferred_from=origin)
-                for carer, origin in zip(carers, came_from, strict=True)
-            )
+        known = [c.position for c in cohort.carers if c.household == reference]
+        carers, tokens = draft_carers(
+            [household],
+            enrolled_at=self._clock(),
+            came_from=came_from,
+            after=max(known, default=-1) + 1,
+        )
         cohorts.insert_carers(connection, cohort.id, carers, tokens)
 
     def withdraw(
@@ -290,8 +286,8 @@ class Amending:
         *,
         expected: int | None,
         actor: str,
-    ) -> tuple[int | None, int | None]:
-        """Move a household to another cohort: versions of the old and the new one.
+    ) -> Transferred:
+        """Move a household to another cohort, where it may be called otherwise.
 
         What it attended before stays in the old cohort and is shown, not counted, in the new one.
         """
@@ -305,25 +301,26 @@ class Amending:
                 raise Refused("unknown", f"There is no household {reference} in this cohort.")
             staying = [c for c in carers if c.withdrawn_at is None]
             if not staying:
-                if to_cohort in cohorts.find_transferred(connection, [c.id for c in carers]):
-                    return None, None
+                called = cohorts.find_transferred(connection, to_cohort, [c.id for c in carers])
+                if called is not None:
+                    return Transferred(None, None, called)
                 raise Refused("settled", f"{reference} has been withdrawn already.")
             target = self._changeable(connection, to_cohort, None, field="to_cohort")
-            if any(c.household == reference for c in target.carers):
-                raise Refused(
-                    "unacceptable",
-                    f"The other cohort has a household {reference} already.",
-                    field="to_cohort",
-                )
             household = NewHousehold(
                 reference=reference,
                 carers=tuple(NewCarer(name=c.name, email=c.email, phone=c.phone) for c in staying),
             )
-            self._insert(connection, target, household, [c.id for c in staying])
+            called = reference_there(
+                target, household, {c.transferred_from for c in staying if c.transferred_from}
+            )
+            self._insert(
+                connection, target, replace(household, reference=called), [c.id for c in staying]
+            )
             changes.withdraw_carers(connection, [c.id for c in staying], now=self._clock())
-            return (
+            return Transferred(
                 self._changed(connection, cohort_id, actor, "household.leave", f" to {to_cohort}"),
                 self._changed(connection, to_cohort, actor, "household.join", f" from {cohort_id}"),
+                called,
             )
 
     def repair(self, cohort_id: str, *, expected: int | None, actor: str) -> int:

@@ -50,7 +50,12 @@ class Enrolment:
                 series_store.save_invitation(
                     connection, carer_id, held.cohort.platform, ref=None, join_url=None
                 )
-        tried = tried or held.restored
+        # Who comes back may still be on the platform's list, from before.
+        left = any(
+            c.withdrawn_at is not None and c.email.casefold() == carer.email.casefold()
+            for c in held.cohort.carers
+        )
+        tried = tried or held.restored or left
         invitation = held.provider.invite(held.series, invitee(carer), tried=tried)
         with self._database.write() as connection:
             erased = cohorts.read_carer_cohort(connection, carer_id) is None

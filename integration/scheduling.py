@@ -33,10 +33,11 @@ from course.store import series as series_store
 from course.store.database import STORAGE_TROUBLE, Conflict, Database, Transaction
 from course.timetable import plan_sessions
 from integration.alignment import Alignment, Made
-from integration.amending import Amending, NewCarer, NewHousehold, Refused, draft_carers
+from integration.amending import Amending, Refused
 from integration.durable import NO_TROUBLE, Parked, StepRefused, Superseded, Trouble, Work
 from integration.enrolment import Enrolment
 from integration.holdings import Holdings
+from integration.households import NewCarer, NewHousehold, draft_carers
 from integration.leftovers import Leftovers
 
 __all__ = ["NewCarer", "NewCohort", "NewHousehold", "Refused", "Scheduling"]
@@ -321,13 +322,14 @@ class Scheduling(DBOSConfiguredInstance):
 
     def transfer(
         self, cohort_id: str, reference: str, to_cohort: str, *, expected: int | None, actor: str
-    ) -> None:
-        """Move a household to another cohort."""
-        here, there = self._amending.transfer(
+    ) -> str:
+        """Move a household to another cohort; what it is called there."""
+        moved = self._amending.transfer(
             cohort_id, reference, to_cohort, expected=expected, actor=actor
         )
-        self._carry_out(cohort_id, here)
-        self._carry_out(to_cohort, there)
+        self._carry_out(cohort_id, moved.here)
+        self._carry_out(to_cohort, moved.there)
+        return moved.household
 
     def repair(self, cohort_id: str, *, expected: int | None, actor: str) -> None:
         """Try again what was refused, and put back what was changed on the platform."""

@@ -56,7 +56,7 @@ class ChangeOffice(Protocol):
 
     def transfer(
         self, cohort_id: str, reference: str, to_cohort: str, *, expected: int | None, actor: str
-    ) -> None: ...
+    ) -> str: ...
 
     def repair(self, cohort_id: str, *, expected: int | None, actor: str) -> None: ...
 
@@ -191,13 +191,21 @@ def add_changes(api: Operations, *, office: ChangeOffice, view: CohortView) -> N
                 "1 thing to put right",
                 errors=[("to_cohort", "There is no such cohort.")],
             )
-        return carried_out(
-            cohort_id,
-            caller,
-            lambda expected: office.transfer(
-                cohort_id, body.household, body.to_cohort, expected=expected, actor=caller.actor
-            ),
-        )
+        try:
+            called = office.transfer(
+                cohort_id,
+                body.household,
+                body.to_cohort,
+                expected=expected_version(),
+                actor=caller.actor,
+            )
+        except Refused as e:
+            raise problem_of(e) from e
+        says = f"Household {body.household} is called {called} in the other cohort."
+        if called == body.household:
+            says = f"Household {called} is in the other cohort under the same reference."
+        told = {"to_cohort": body.to_cohort, "household": called, "says": says}
+        return view.settled(cohort_id, caller, done=200, also={"transferred": told})
 
     @api.add(
         "POST",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Response, jsonify, request
 
+from course.identity import plain_name
 from course.model import Cohort, CohortState, Session
 from course.programme import COURSE
 from course.restriction import shown_name
@@ -152,11 +154,18 @@ def cohort_json(
         "households": [
             {
                 "reference": reference,
-                "fee": COURSE.fee(sum(e.carer.household == reference for e in enrolments)),
+                "fee": COURSE.fee(_taking_part(enrolments, reference)),
             }
             for reference in references
         ],
     }
+
+
+def _taking_part(enrolments: Sequence[Enrolment], reference: str) -> int:
+    """How many carers of a household take part; of one that has left, how many did at the end."""
+    members = [e.carer for e in enrolments if e.carer.household == reference]
+    staying = [c for c in members if c.withdrawn_at is None]
+    return len(staying or {plain_name(c.name) for c in members})
 
 
 def _sees(caller: Caller, enrolment: Enrolment) -> bool:
@@ -183,8 +192,15 @@ class CohortView:
         default_factory=lambda: threading.BoundedSemaphore(WAITERS)
     )
 
-    def shown(self, cohort_id: str, caller: Caller, *, code: int) -> Response:
-        """The cohort, with its version as ETag."""
+    def shown(
+        self,
+        cohort_id: str,
+        caller: Caller,
+        *,
+        code: int,
+        also: Mapping[str, Any] | None = None,
+    ) -> Response:
+        """The cohort, with its version as ETag. `also`: what else is to be said."""
         cohort = known_cohort(self.database, caller, cohort_id)
         with self.database.read() as connection:
             enrolments = cohorts.read_enrolments(connection, cohort_id)
@@ -198,12 +214,19 @@ class CohortView:
             "waiting": sum(m.sent_at is None and m.problem is None for m in letters),
             "problems": sorted({m.problem for m in letters if m.problem and not m.is_overtaken}),
         }
-        answer = jsonify(shown)
+        answer = jsonify({**shown, **(also or {})})
         answer.status_code = code
         answer.set_etag(str(cohort.version))
         return answer
 
-    def settled(self, cohort_id: str, caller: Caller, *, done: int) -> Response:
+    def settled(
+        self,
+        cohort_id: str,
+        caller: Caller,
+        *,
+        done: int,
+        also: Mapping[str, Any] | None = None,
+    ) -> Response:
         """The cohort when it is ready or cancelled (`done`), or after the wait (202)."""
         # The platform calls our webhooks while we wait for it, so not all threads may wait.
         if self.waiting.acquire(blocking=False):
@@ -214,7 +237,7 @@ class CohortView:
         with self.database.read() as connection:
             state = cohorts.read_state(connection, cohort_id)
         well = state in (CohortState.READY, CohortState.CANCELLED)
-        answer = self.shown(cohort_id, caller, code=done if well else 202)
+        answer = self.shown(cohort_id, caller, code=done if well else 202, also=also)
         answer.headers["Location"] = f"/api/v1/cohorts/{cohort_id}"
         return answer
 

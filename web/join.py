@@ -176,16 +176,7 @@ def create_join_page(
             carer_name=carer.name,
             moment=moment,
             phase=moment.phase.value,
-            partner=next(
-                (
-                    c.name
-                    for c in cohort.carers
-                    if c.household == carer.household
-                    and c.id != carer.id
-                    and c.withdrawn_at is None
-                ),
-                None,
-            ),
+            partner=next((c.name for c in cohort.partners(carer) if c.withdrawn_at is None), None),
             link_ready=guest.enrolment.platform_join_url is not None
             and moment.phase is not Phase.CANCELLED,
             platform=cohort.platform.value.capitalize(),

@@ -120,12 +120,7 @@ def create_pages(pages: Pages) -> Blueprint:
             board=shown,
             mark=mark,
             names={c.id: shown_name(c, to_admin=False) for c in cohort.carers},
-            partners={
-                c.id: next(
-                    (p for p in cohort.carers if p.household == c.household and p is not c), None
-                )
-                for c in cohort.carers
-            },
+            partners={c.id: next(iter(cohort.partners(c)), None) for c in cohort.carers},
         )
 
     @page("/cohorts/<cohort_id>/sessions/<int:week>/carers/<carer_id>", _STAFF)
@@ -154,10 +149,7 @@ def create_pages(pages: Pages) -> Blueprint:
             register=register,
             told=explain(cohort, found, week=week, carer_id=carer_id, now=pages.clock()),
             timeline=draw(register, register.weeks[carer_id], ZoneInfo(cohort.timezone)),
-            partner=next(
-                (c for c in cohort.carers if c.household == carer.household and c.id != carer.id),
-                None,
-            ),
+            partner=next(iter(cohort.partners(carer)), None),
         )
 
     @page("/attention", _STAFF)

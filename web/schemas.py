@@ -328,8 +328,17 @@ class StepOut(BaseModel):
     of: int
 
 
+class TransferredOut(BaseModel):
+    """Where a household went, what it is called there, and a sentence that says so."""
+
+    to_cohort: str
+    household: str
+    says: str
+
+
 class CohortOut(BaseModel):
-    """One cohort. `mail` and `progress` are given for one cohort, not in lists."""
+    """One cohort. `mail` and `progress` are given for one cohort, not in lists; `transferred` in
+    the answer to a transfer."""
 
     id: str
     name: str
@@ -343,6 +352,7 @@ class CohortOut(BaseModel):
     households: list[HouseholdOut]
     mail: MailOut | None = None
     progress: list[StepOut] | None = None
+    transferred: TransferredOut | None = None
 
 
 class CohortsOut(BaseModel):

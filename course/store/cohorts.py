@@ -346,15 +346,19 @@ def with_session_between(
     return [(row[0], Platform(row[1]), row[2]) for row in rows]
 
 
-def find_transferred(connection: Connection, carer_ids: Sequence[str]) -> list[str]:
-    """Ids of the cohorts to which any of these carers were transferred."""
+def find_transferred(
+    connection: Connection, cohort_id: str, carer_ids: Sequence[str]
+) -> str | None:
+    """What the household of these carers is called in a cohort that they were transferred to."""
     table = tables.carer
-    return list(
+    return (
         connection.execute(
-            select(table.c.cohort_id)
-            .where(table.c.transferred_from.in_(list(carer_ids)))
-            .distinct()
-        ).scalars()
+            select(table.c.household)
+            .where(table.c.cohort_id == cohort_id, table.c.transferred_from.in_(list(carer_ids)))
+            .order_by(table.c.enrolled_at.desc(), table.c.position)
+        )
+        .scalars()
+        .first()
     )
 
 

@@ -22,7 +22,7 @@ from course.store import access, cohorts, rehearsals, statements, tables
 from course.store import series as series_store
 from course.store.database import Database
 from course.store.erasures import Erasures, UnknownCarer
-from integration.amending import Amending
+from integration.amending import Amending, Transferred
 from integration.provider import PlatformRecord
 from integration.reconciliation import Reconciliation
 from integration.scheduling import NewCarer, NewHousehold, Refused
@@ -185,7 +185,7 @@ def test_two_households_that_change_places_do_not_wait_for_one_another(
             ("cohort-2", "H3", "cohort-1"),
         ):
             crowd.does(amending.transfer, here, reference, there, expected=None, actor=ACTOR)
-    assert [type(one) for one in crowd.ended()] == [tuple, tuple]
+    assert [type(one) for one in crowd.ended()] == [Transferred, Transferred]
 
 
 def test_a_cohort_that_is_opened_in_two_windows_is_opened_once(

@@ -40,6 +40,7 @@ class FakeOffice:
     database: Database
     refuse: Refused | None = None
     slow: bool = False
+    called_there: str | None = None
     asked: list[tuple[NewCohort, str | None, str]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     changes: list[tuple[object, ...]] = field(default_factory=list)
@@ -98,9 +99,10 @@ class FakeOffice:
 
     def transfer(
         self, cohort_id: str, reference: str, to_cohort: str, *, expected: int | None, actor: str
-    ) -> None:
+    ) -> str:
         self._is_current(cohort_id, expected)
         self.changes.append(("transfer", cohort_id, reference, to_cohort, actor))
+        return self.called_there or reference
 
     def repair(self, cohort_id: str, *, expected: int | None, actor: str) -> None:
         self._is_current(cohort_id, expected)

@@ -48,6 +48,32 @@ def test_each_change_reaches_the_office_as_it_was_meant(door: Door) -> None:
     ]
 
 
+def test_a_transfer_says_what_the_household_is_called_in_the_other_cohort(door: Door) -> None:
+    to = {"household": "H1", "to_cohort": "cohort-2"}
+    same = door.call("POST", "/cohorts/cohort-1/transfer", json=to)
+    assert same.json["transferred"]["household"] == "H1"
+    door.office.called_there = "H5"
+    answer = door.call("POST", "/cohorts/cohort-1/transfer", json=to)
+    assert answer.json["transferred"] == {
+        "to_cohort": "cohort-2",
+        "household": "H5",
+        "says": "Household H1 is called H5 in the other cohort.",
+    }
+
+
+def test_who_left_and_came_back_is_paid_for_once(door: Door) -> None:
+    def fee() -> int:
+        (household,) = door.call("GET", "/cohorts/cohort-1").json["households"]
+        return int(household["fee"])
+
+    before = fee()
+    again = make_carer(id="carer-9", position=1)
+    with door.database.write() as connection:
+        changes.withdraw_carers(connection, ["carer-1"], now=FIRST)
+        cohorts.insert_carers(connection, "cohort-1", [again], {"carer-9": "token-9"})
+    assert fee() == before
+
+
 @pytest.mark.both_databases
 def test_an_older_version_is_refused_and_the_etag_names_the_newest(door: Door) -> None:
     etag = door.call("GET", "/cohorts/cohort-1").headers["ETag"]
