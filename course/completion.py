@@ -1,6 +1,7 @@
 """The all-sessions rule: from verdicts and corrections to where a carer and a household stand.
 
 It only proposes: an `undetermined` or `partial` week waits for a person, it never breaks the rule.
+An exception that the cohort's rule does not take does: a person has spoken, and nobody is awaited.
 """
 
 from __future__ import annotations
@@ -67,12 +68,12 @@ def stand(weeks: Sequence[CarerWeek], rule: Rule, *, all_held: bool) -> Standing
             continue
         if week.verdict is Verdict.PENDING:
             to_come.append(week.week)
-        elif week.verdict is Verdict.ABSENT and not excepted(week):
-            missed.append(week.week)
         elif week.verdict is Verdict.UNDETERMINED:
             unknown.append(week.week)
-        else:
+        elif week.verdict is Verdict.PARTIAL:
             waiting.append(week.week)
+        else:
+            missed.append(week.week)
     if missed:
         return Standing(all_sessions=AllSessions.MISSED, missed_weeks=tuple(missed))
     if waiting or (unknown and not all_held):

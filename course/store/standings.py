@@ -26,6 +26,9 @@ from course.store import cohorts, evidence, mail, series, tables, watches
 from course.store.database import STORAGE_TROUBLE, Database, insert_new
 from course.store.tombstones import read_tombstones
 
+# Raise it when other standings follow from the same evidence: those of a release before, and those
+# that it goes on deriving beside this one, are then found to differ.
+DERIVATION = 2
 AT_A_LOOK = 10  # cohorts that a reader brings up to date; more are left to the chore
 _TRIES = 20
 _MOST_CHANGES = 10_000  # in one statement; what is left over is found again
@@ -76,7 +79,7 @@ def derive(connection: Connection, cohort_id: str, *, now: datetime) -> Derived:
     cohort = cohorts.read_cohort(connection, cohort_id)
     if cohort is None:
         return Derived(**found, cohort=None, mark="", carers={}, households={})
-    mark = evidence.mark(connection, cohort_id) or ""
+    mark = _mark(connection, cohort_id)
     report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
     troubles = list(_troubles(connection, cohort_id))
     items = items_of(cohort, report, troubles)
@@ -90,6 +93,11 @@ def derive(connection: Connection, cohort_id: str, *, now: datetime) -> Derived:
         carers=report.carers,
         households=report.households,
     )
+
+
+def _mark(connection: Connection, cohort_id: str) -> str:
+    """Another one whenever other rows would be derived of the cohort."""
+    return f"{DERIVATION} {evidence.mark(connection, cohort_id) or ''}"
 
 
 def _troubles(connection: Connection, cohort_id: str) -> Iterator[AttentionItem]:
@@ -254,7 +262,7 @@ def has_changed(connection: Connection, cohort_id: str, *, now: datetime) -> boo
         return True
     table = tables.derivation
     stored = select(table.c.mark).where(table.c.cohort_id == cohort_id)
-    return connection.execute(stored).scalar() != evidence.mark(connection, cohort_id)
+    return connection.execute(stored).scalar() != _mark(connection, cohort_id)
 
 
 def with_new_facts(

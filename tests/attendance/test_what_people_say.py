@@ -197,7 +197,7 @@ def test_an_exception_counts_as_the_cohorts_rule_says_and_is_shown_as_what_it_is
     assert standing() == "missed"
     said = {"verdict": "absent", "reason": "hospital", "kind": "excused"}
     room.call("PUT", "/sessions/2/verdicts/carer-1", json=said)
-    assert (standing(), room.week(MAYA)["correction"]) == ("at_risk", "excused")
+    assert (standing(), room.week(MAYA)["correction"]) == ("missed", "excused")
     room.call(
         "PATCH", "/rule", json={"satisfied_by": ["catch_up", "excused"], "reason": "this once"}
     )

@@ -60,7 +60,7 @@ def test_the_missed_weeks_are_named() -> None:
     [
         (CorrectionKind.CATCH_UP, AllSessions.COMPLETED),
         (CorrectionKind.CAMERA_EXEMPT, AllSessions.COMPLETED),
-        (CorrectionKind.EXCUSED, AllSessions.AT_RISK),
+        (CorrectionKind.EXCUSED, AllSessions.MISSED),
         (CorrectionKind.CORRECTION, AllSessions.MISSED),
     ],
 )
@@ -93,4 +93,35 @@ def test_of_two_who_were_away_the_excused_one_counts_whoever_comes_first(
     )
     pair = [CarerWeek(week=2, verdict=N, correction=excused), CarerWeek(week=2, verdict=N)]
     best = best_week(pair if first_excused else pair[::-1], Rule())
-    assert stand([best], Rule(), all_held=False).all_sessions is AllSessions.AT_RISK
+    assert best.correction is excused
+    assert stand([best], Rule(), all_held=False).all_sessions is AllSessions.MISSED
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        (N, AllSessions.MISSED),
+        (A, AllSessions.MISSED),  # it counts as what it is, and the rule does not take it
+        (P, AllSessions.AT_RISK),
+        (U, AllSessions.UNDETERMINED),
+    ],
+)
+def test_an_excuse_that_the_rule_does_not_take_waits_for_nobody_once_a_person_has_said_it(
+    verdict: Verdict, expected: AllSessions
+) -> None:
+    excused = Correction(
+        week=3,
+        carer_id="a",
+        verdict=verdict,
+        kind=CorrectionKind.EXCUSED,
+        reason="a funeral",
+        made_by="Ann",
+        made_at=datetime(2027, 1, 16, tzinfo=UTC),
+    )
+    week = CarerWeek(week=3, verdict=verdict, correction=excused)
+    found = stand([*weeks(A, A), week], Rule(), all_held=True)
+    assert found.all_sessions is expected
+    assert found.missed_weeks == ((3,) if expected is AllSessions.MISSED else ())
+    taken = Rule(satisfied_by=frozenset({CorrectionKind.EXCUSED}))
+    after = stand([*weeks(A, A), week], taken, all_held=True)
+    assert after.all_sessions is AllSessions.COMPLETED

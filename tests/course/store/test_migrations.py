@@ -32,11 +32,11 @@ from sqlalchemy import (
     text,
 )
 
-from course.store import access, audit_trail, cohorts, notifications, tables
+from course.store import access, audit_trail, cohorts, notifications, standings, tables
 from course.store.cipher import Cipher
 from course.store.database import Database
 from course.store.types import Sealed, SealedJson
-from tests.factories import NOW
+from tests.factories import NOW, make_cohort
 from tests.postgresql import Cluster
 
 MIGRATIONS = Path(notifications.__file__).parent / "migrations"
@@ -262,3 +262,13 @@ def test_the_older_release_goes_on_writing_while_a_newer_one_brings_the_tables_u
             assert kept == older.stored.count(name), name
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, tables.metadata) == []
+
+
+def test_an_upgrade_derives_everybodys_standing_anew(bare: Database) -> None:
+    upgrade(bare, "0017")
+    with bare.write() as connection:
+        cohorts.insert_cohort(connection, make_cohort(), {"carer-1": "token"})
+        connection.execute(text("DELETE FROM cohort_change"))
+    upgrade(bare, "0018")
+    with bare.read() as connection:
+        assert standings.behind(connection, now=NOW) == ["cohort-1"]

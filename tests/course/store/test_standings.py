@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, update
 
 from course.model import (
     Cohort,
@@ -394,6 +394,22 @@ def test_a_change_that_nobody_noted_is_found_by_comparing(database: Database) ->
     assert practice.chores.keep() == 0
     assert practice.chores.check() == 1
     practice.agree()
+
+
+def test_what_another_release_derived_is_derived_anew_whatever_it_was_derived_from(
+    database: Database,
+) -> None:
+    practice = Practice(database)
+    practice.clock.now = FIRST + timedelta(days=1)
+    practice.chores.keep()
+    with database.write() as connection:
+        # As a release with another rule leaves it: of the same evidence, and with nothing noted.
+        told = evidence.mark(connection, practice.id)
+        connection.execute(update(tables.derivation).values(mark=told))
+        connection.execute(update(tables.standing).values(all_sessions="at_risk"))
+    assert practice.chores.check() == 1
+    practice.agree()
+    assert practice.chores.check() == 0
 
 
 def test_ten_oclock_costs_nothing_and_the_end_of_a_session_shows(database: Database) -> None:
