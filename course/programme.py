@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import time
 
+MOST_HOUSEHOLDS = 500  # of one cohort: with so many, reports and pages are still quick
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Programme:

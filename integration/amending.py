@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from course.history import Past, find_past
 from course.model import Cohort, CohortState, Platform, Session, SessionState
-from course.programme import COURSE
+from course.programme import COURSE, MOST_HOUSEHOLDS
 from course.store import access, changes, cohorts, evidence
 from course.store import series as series_store
 from course.store.database import Database, Transaction
@@ -30,7 +30,6 @@ from integration.households import (
 )
 
 SAME_CLICK = timedelta(minutes=1)
-HOUSEHOLDS = 200  # of a cohort; as many as one can be opened with
 
 
 class Transferred(NamedTuple):
@@ -249,10 +248,10 @@ class Amending:
     ) -> None:
         reference = household.reference
         others = {c.household for c in cohort.carers if c.withdrawn_at is None} - {reference}
-        if len(others) >= HOUSEHOLDS:
+        if len(others) >= MOST_HOUSEHOLDS:
             raise Refused(
                 "unacceptable",
-                f"A cohort holds {HOUSEHOLDS} households at most. Open another one.",
+                f"A cohort holds {MOST_HOUSEHOLDS} households at most. Open another one.",
                 field="reference",
             )
         known = [c.position for c in cohort.carers if c.household == reference]

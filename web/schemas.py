@@ -20,7 +20,7 @@ from course.model import (
     SessionState,
     Verdict,
 )
-from course.programme import COURSE
+from course.programme import COURSE, MOST_HOUSEHOLDS
 
 
 def _plain(text: str) -> str:
@@ -118,7 +118,7 @@ class CohortIn(Strict):
     starts_at: time = COURSE.starts_at
     household_rule: HouseholdRule = HouseholdRule.EVERY_CARER
     facilitators: Annotated[list[PersonIn], Field(max_length=20)] = []
-    households: Annotated[list[HouseholdIn], Field(max_length=200)] = []
+    households: Annotated[list[HouseholdIn], Field(max_length=MOST_HOUSEHOLDS)] = []
     allow_past: bool = False
 
 

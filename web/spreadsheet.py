@@ -12,7 +12,10 @@ import zipfile
 
 from openpyxl import load_workbook
 
-MOST_ROWS, MOST_CELLS = 1000, 12
+from course.programme import MOST_HOUSEHOLDS
+
+MOST_ROWS = 2 * MOST_HOUSEHOLDS + 1  # a carer each, below a heading
+MOST_CELLS = 12
 LARGEST_UNPACKED = 20_000_000  # bytes; a workbook of families has some thousands
 Row = tuple[int, list[str]]  # the line in the file, from 1, and its cells
 

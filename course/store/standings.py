@@ -181,10 +181,11 @@ def _replace(connection: Connection, derived: Derived, cohort: Cohort) -> None:
 
 def _for_whom(derived: Derived) -> Iterator[tuple[Audience, AttentionItem]]:
     """Each item once, with who sees it: two versions only where somebody is restricted."""
+    items, veiled_items = set(derived.items), set(derived.veiled)
     for item in derived.items:
-        yield Audience.ALL if item in derived.veiled else Audience.ADMINS, item
+        yield Audience.ALL if item in veiled_items else Audience.ADMINS, item
     for item in derived.veiled:
-        if item not in derived.items:
+        if item not in items:
             yield Audience.OTHERS, item
 
 

@@ -51,6 +51,32 @@ def test_what_is_not_ready_yet_is_accepted_with_a_place_to_look(door: Door) -> N
     assert answer.headers["Location"] == "/api/v1/cohorts/opened-1"
 
 
+def families(count: int, carers: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "reference": f"H{number}",
+            "carers": [
+                {"name": f"Carer {number} {one}", "email": f"carer-{number}-{one}@example.com"}
+                for one in range(carers)
+            ],
+        }
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("count", "carers"), [(250, 2), (500, 1), (500, 2)])
+def test_five_hundred_households_open_as_one_cohort(door: Door, count: int, carers: int) -> None:
+    assert post(door, SMALL | {"households": families(count, carers)}).status_code == 201
+    ((new, _, _),) = door.office.asked
+    assert sum(len(household.carers) for household in new.households) == count * carers
+
+
+def test_more_than_five_hundred_households_are_refused_with_the_limit(door: Door) -> None:
+    answer = post(door, SMALL | {"households": families(501, 1)})
+    assert (answer.status_code, fields(answer)) == (422, ["households"])
+    assert "500" in answer.json["errors"][0]["message"]
+
+
 def test_five_faults_get_one_answer_that_names_all_five(door: Door) -> None:
     answer = post(
         door,

@@ -90,12 +90,18 @@ def test_a_workbook_is_read_with_the_zero_that_it_took_from_a_number() -> None:
         (b"PK\x03\x04 and no more", "Save it again as .xlsx, or save it as CSV"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "of an old kind"),
         (b"\0\1\2", "This is no text"),
-        (b"H1,a,b\n" * 1001, "more than 1000 rows"),
+        (b"H1,a,b\n" * 1002, "more than 1001 rows"),
     ],
 )
 def test_what_cannot_be_read_says_what_to_do(content: bytes, says: str) -> None:
     with pytest.raises(UnreadableSheet, match=says):
         rows_of_file(content)
+
+
+def test_five_hundred_families_of_two_are_read_below_a_heading() -> None:
+    lines = [f"H{n},{who} {n},{who}{n}@example.com" for n in range(500) for who in ("Ann", "Ben")]
+    found = read_families(rows_of_file("\n".join(["household,name,email", *lines]).encode()))
+    assert (len(found.households), found.carers, found.faults) == (500, 1000, [])
 
 
 def test_csv_of_an_old_excel_keeps_its_accents() -> None:
