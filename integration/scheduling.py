@@ -72,6 +72,11 @@ class _KeyTaken(Exception):
     """Another request with the same key was faster."""
 
 
+def _bound(key: str, actor: str) -> str:
+    """Two people may choose the same key."""
+    return f"{actor}\n{key}"
+
+
 def _fingerprint(new: NewCohort) -> str:
     text = json.dumps(asdict(new), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -170,13 +175,21 @@ class Scheduling(DBOSConfiguredInstance):
             self._start(cohort_id, platform, version)
         return len(waiting)
 
+    def opened_with(self, new: NewCohort, *, key: str, actor: str) -> str | None:
+        """The id of the cohort that was opened with this key, or None. Raises `Refused` where it
+        was another one.
+        """
+        with self._database.read() as connection:
+            older = idempotency.read_key(connection, key=_bound(key, actor))
+        return self._same_or_refuse(older, _fingerprint(new)) if older else None
+
     def open_cohort(self, new: NewCohort, *, key: str | None, actor: str) -> str:
         """Store the cohort and start opening it; its id (an older one's for the same key).
 
         Raises `Refused`.
         """
         fingerprint = _fingerprint(new)
-        bound = f"{actor}\n{key}" if key is not None else None
+        bound = _bound(key, actor) if key is not None else None
         try:
             with self._database.write() as connection:
                 if bound is not None and (older := idempotency.read_key(connection, key=bound)):

@@ -16,13 +16,15 @@ from course.timetable import faults_of_plan
 from integration.scheduling import NewCarer, NewCohort, NewHousehold, Refused
 from web.access import Caller
 from web.cohort_view import problem_of
-from web.problems import Problem
+from web.problems import Problem, to_put_right
 from web.quotas import Quotas
 from web.schemas import CohortIn
 
 
 class CohortOffice(Protocol):
     """Opens and cancels cohorts; `integration.scheduling.Scheduling` is one."""
+
+    def opened_with(self, new: NewCohort, *, key: str, actor: str) -> str | None: ...
 
     def open_cohort(self, new: NewCohort, *, key: str | None, actor: str) -> str: ...
 
@@ -41,14 +43,41 @@ class Opening:
     quotas: Quotas
 
     def faults(self, raw: dict[str, Any], faulty: set[str]) -> list[tuple[str, str]]:
-        """What is wrong with the fields together; `faulty` are wrong in themselves already."""
-        return [
-            *_faults_of_plan(raw, faulty, timezone=self.timezone, now=self.clock()),
-            *household_faults(raw.get("households")),
-        ]
+        """What is wrong with the fields together; `faulty` are wrong in themselves already.
+
+        A first session in the past is named together with other faults. Alone it is left to
+        `open`: the same body may have been sent, and taken, before.
+        """
+        past, lasting = self._plan_faults(raw, faulty)
+        lasting += household_faults(raw.get("households"))
+        return [*past, *lasting] if lasting or faulty else []
+
+    def _plan_faults(
+        self, raw: dict[str, Any], faulty: set[str]
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """What is wrong with the timetable: what has come with time, and what always was."""
+        now = self.clock()
+        found = _faults_of_plan(raw, faulty, timezone=self.timezone, now=now)
+        lasting = _faults_of_plan(
+            raw | {"allow_past": True}, faulty, timezone=self.timezone, now=now
+        )
+        return [fault for fault in found if fault not in lasting], lasting
 
     def open(self, body: CohortIn, *, key: str | None, caller: Caller) -> str:
-        """The id of the cohort that is being opened from now on. Raises `Problem`."""
+        """The id of the cohort that is being opened from now on, or was with the same key.
+
+        Raises `Problem`.
+        """
+        new = _new(body)
+        try:
+            known = self.office.opened_with(new, key=key, actor=caller.actor) if key else None
+        except Refused as e:
+            raise problem_of(e) from e
+        if known is not None:
+            return known
+        past, _ = self._plan_faults(body.model_dump(), set())
+        if past:
+            raise to_put_right(past)
         self.quotas.check_opening(self.database, caller, self.clock())
         if missing := self.configured()[body.platform]:
             raise Problem(
@@ -57,7 +86,7 @@ class Opening:
                 f"Set {', '.join(missing)}, then start the service again.",
             )
         try:
-            return self.office.open_cohort(_new(body), key=key, actor=caller.actor)
+            return self.office.open_cohort(new, key=key, actor=caller.actor)
         except Refused as e:
             raise problem_of(e) from e
 

@@ -93,7 +93,13 @@ def add_opening(routes: Blueprint, pages: Pages, opening: Opening) -> None:
             families = read_families(rows_of_text(told["households"]))
             faults += [("households", f"line {n}: {text}") for n, text in families.faults]
             raw = _as_the_api_takes_it(told, families)
-            body = validated(CohortIn, raw, json.dumps(raw).encode(), opening.faults)
+            wrong = {"households"} if faults else set[str]()
+            body = validated(
+                CohortIn,
+                raw,
+                json.dumps(raw).encode(),
+                lambda found, faulty: opening.faults(found, faulty | wrong),
+            )
             if not faults:
                 cohort_id = opening.open(body, key=key or None, caller=caller)
                 return redirect(f"/cohorts/{cohort_id}", code=303)

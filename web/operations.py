@@ -21,7 +21,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from course.store.database import Database
 from web.access import authenticate
 from web.probes import documented as documented_probes
-from web.problems import Problem
+from web.problems import Problem, to_put_right
 from web.quotas import Quotas
 
 LARGEST = 256 * 1024  # bytes
@@ -264,12 +264,7 @@ def validated(model: type[Model], found: object, raw: bytes, more_faults: Salvag
     if more_faults is not None:
         faults += more_faults(found, {name.split(".")[0] for name, _ in faults})
     if faults or read is None:
-        raise Problem(
-            422,
-            f"{len(faults)} thing{'' if len(faults) == 1 else 's'} to put right",
-            "Nothing was done. Each is listed under errors.",
-            errors=faults,
-        )
+        raise to_put_right(faults)
     return read
 
 

@@ -49,6 +49,16 @@ class Problem(Exception):
 PROBLEM = "application/problem+json"
 
 
+def to_put_right(faults: Sequence[tuple[str, str]]) -> Problem:
+    """What was sent, with everything that is wrong in it."""
+    return Problem(
+        422,
+        f"{len(faults)} thing{'' if len(faults) == 1 else 's'} to put right",
+        "Nothing was done. Each is listed under errors.",
+        errors=faults,
+    )
+
+
 def problem_body(
     code: int, title: str, detail: str = "", errors: Sequence[tuple[str, str]] = ()
 ) -> dict[str, Any]:

@@ -45,6 +45,16 @@ class FakeOffice:
     cancelled: list[str] = field(default_factory=list)
     changes: list[tuple[object, ...]] = field(default_factory=list)
 
+    def opened_with(self, new: NewCohort, *, key: str, actor: str) -> str | None:
+        return next(
+            (
+                f"opened-{number}"
+                for number, asked in enumerate(self.asked, start=1)
+                if asked == (new, key, actor)
+            ),
+            None,
+        )
+
     def open_cohort(self, new: NewCohort, *, key: str | None, actor: str) -> str:
         if self.refuse is not None:
             raise self.refuse

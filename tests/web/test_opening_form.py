@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from course.model import CohortState
@@ -133,3 +133,26 @@ def test_the_form_needs_the_pages_own_token(door: Door) -> None:
     signed_in(door, ADMIN)
     assert door.client.post("/cohorts/new", data=GOOD, base_url=PUBLIC).status_code == 403
     assert door.office.asked == []
+
+
+def test_a_form_that_was_sent_before_its_first_session_leads_to_the_cohort_after_it(
+    door: Door,
+) -> None:
+    door.clock.now = datetime(2027, 2, 6, 9, 59, tzinfo=UTC)
+    form = {**GOOD, "csrf_token": signed_in(door, ADMIN)}
+
+    def click(key: str) -> Any:
+        return door.client.post("/cohorts/new", data={**form, "key": key}, base_url=PUBLIC)
+
+    first = click("once")
+    door.clock.now = datetime(2027, 2, 6, 10, 1, tzinfo=UTC)
+    again = click("once")
+    assert (again.status_code, again.headers["Location"]) == (303, first.headers["Location"])
+    other = click("another")
+    assert (other.status_code, "lies in the past" in other.text) == (422, True)
+
+
+def test_the_past_is_told_together_with_a_family_that_cannot_be_read(door: Door) -> None:
+    answer = send(door, key="once", first_session_on="2027-01-02", skip=[], households="H1")
+    assert "lies in the past" in answer.text
+    assert "line 1: name is missing" in answer.text

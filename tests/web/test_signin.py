@@ -18,9 +18,10 @@ ANN = Staff(name="Ann", role="facilitator", cohort_ids=("cohort-1",))
 
 
 def invited(door: Door, staff: Staff = ANN) -> str:
+    now = door.clock()
     with door.database.write() as connection:
         staff_sessions.insert_link(
-            connection, "the-link", staff, now=NOW, expires_at=NOW + timedelta(hours=1)
+            connection, "the-link", staff, now=now, expires_at=now + timedelta(hours=1)
         )
     return "/signin/the-link"
 
