@@ -18,6 +18,7 @@ from integration.durable import Superseded
 from integration.holdings import Holding, Holdings
 from integration.leftovers import is_needed
 from integration.provider import Occurrence, ProviderError, Slot
+from integration.reconciliation import TRIES
 from integration.subscriptions import Subscriptions
 
 DELETED = (
@@ -325,6 +326,10 @@ class Alignment:
             )
 
     def _drop_what_is_to_come(self, held: Holding) -> None:
+        """Before the series itself can go. Where each one that is dropped sends everybody a message
+        of the platform, only what would begin until then: the rest goes with one message.
+        """
+        until = held.now + TRIES[-1] + timedelta(days=1)
         try:
             occurrences = held.occurrences()
         except ProviderError as e:
@@ -332,7 +337,8 @@ class Alignment:
                 raise
             return  # somebody deleted the series on the platform itself
         for occurrence in occurrences:
-            if occurrence.starts_at > held.now:
+            soon = occurrence.starts_at < until
+            if occurrence.starts_at > held.now and (soon or not held.provider.invites_with_series):
                 held.provider.drop_occurrence(held.series, occurrence.ref)
 
     def look_for_drift(self, cohort_id: str) -> str:
