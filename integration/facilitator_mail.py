@@ -1,12 +1,13 @@
 """Mail to facilitators who want it: the evening before, who is missing, a move to another platform.
 
-Sent once for each session, which the audit trail remembers. They name carers, so they are off until
-MAIL_FACILITATORS is set.
+Each facilitator is sent each of them once, whatever becomes of the mail to another. They name
+carers, so they are off until MAIL_FACILITATORS is set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -14,22 +15,45 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from course.board import Board, Place, Seat, build_board
-from course.model import Cohort, Evidence, Session
+from course.board import Place, Seat, build_board
+from course.model import Cohort, Evidence, Facilitator, Session
 from course.rehearsal import coming_rehearsal
 from course.restriction import shown_name
-from course.store import access, cohorts, evidence, mail, registers, watches
+from course.store import (
+    access,
+    cohorts,
+    evidence,
+    facilitator_letters,
+    mail,
+    registers,
+    watches,
+)
 from course.store.database import Connection, Database
 from integration.mailing import Post
 from integration.provider import ProviderError
 
 EVENING = 18  # o'clock, where the cohort is
 MISSING_AFTER, MISSING_UNTIL = timedelta(minutes=10), timedelta(minutes=40)
-REMEMBERED = timedelta(days=3)
+TAKEN_FOR = timedelta(minutes=2)  # to send one mail; whoever died over it leaves it to another
 MOVED_FOR = timedelta(days=6)  # the next session after a move is no more than so far away
 ACTOR = "mail to facilitators"
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Letter:
+    """One mail; `name` is what it is remembered by. `text` may take long to find out."""
+
+    name: str
+    week: int
+    subject: str
+    text: Callable[[Connection], str]
+
+    @property
+    def action(self) -> str:
+        """What the audit trail calls it."""
+        return f"mail.{self.name.partition('.')[0]}"
 
 
 class FacilitatorMail:
@@ -60,152 +84,169 @@ class FacilitatorMail:
         for cohort_id, week in near:
             with self._database.read() as connection:
                 cohort = cohorts.read_cohort(connection, cohort_id)
-                session = cohort.session(week) if cohort else None
-                if cohort is None or session is None:
-                    continue
-                due = self._due(connection, cohort, session, now)
-            if due is not None:
-                sent += self._tell(cohort, session, *due, now=now)
+            session = cohort.session(week) if cohort else None
+            if cohort is None or session is None:
+                continue
+            letter = self._moved(cohort, session, now) or self._due(cohort, session, now)
+            if letter is not None:
+                sent += self._tell(cohort, letter)
         return sent
 
-    def _due(
-        self, connection: Connection, cohort: Cohort, session: Session, now: datetime
-    ) -> tuple[str, str, str] | None:
-        """The action, the subject and the text of a mail that is due now."""
-        moved = self._moved(connection, cohort, session, now)
-        if moved is not None:
-            return moved
+    def _due(self, cohort: Cohort, session: Session, now: datetime) -> _Letter | None:
+        """What is to be told about the session now."""
         begins = session.starts_at
         local = now.astimezone(ZoneInfo(cohort.timezone))
         eve = begins.astimezone(local.tzinfo).replace(hour=EVENING, minute=0) - timedelta(days=1)
         if eve <= now < begins:
-            action = "mail.evening"
+            kind, subject, text = "evening", "Tomorrow", _evening
         elif begins + MISSING_AFTER <= now < begins + MISSING_UNTIL:
-            action = "mail.missing"
+            kind, subject, text = "missing", "Missing now", _missing
         else:
             return None
-        about = f"{cohort.id}/{session.week}"
-        if access.audited_since(
-            connection, actor=ACTOR, action=action, subject=about, since=now - REMEMBERED
-        ):
-            return None
-        found = evidence.read_evidence(connection, cohort)
-        board = build_board(cohort, found, session, now=now)
-        if action == "mail.evening":
-            text = self._evening(connection, cohort, session, board, found)
-            return action, f"Tomorrow: week {session.week}, {cohort.name}", text
-        missing = _missing(cohort, board)
-        if not missing:
-            return None
-        return action, f"Missing now: week {session.week}, {cohort.name}", missing
+        return _Letter(
+            name=f"{kind}.{session.week}",
+            week=session.week,
+            subject=f"{subject}: week {session.week}, {cohort.name}",
+            text=lambda connection: text(connection, cohort, session, now),
+        )
 
-    def _moved(
-        self, connection: Connection, cohort: Cohort, session: Session, now: datetime
-    ) -> tuple[str, str, str] | None:
+    def _moved(self, cohort: Cohort, session: Session, now: datetime) -> _Letter | None:
         """That the cohort meets elsewhere now, before the next session there."""
         at = cohort.moved_at
         if at is None or now - at > MOVED_FOR or cohort.next_session(now) != session:
             return None
-        action, platform = f"mail.moved.{at:%m%d%H%M%S}", cohort.platform.capitalize()
-        if access.audited_since(
-            connection,
-            actor=ACTOR,
-            action=action,
-            subject=f"{cohort.id}/{session.week}",
-            since=at,
-        ):
-            return None
-        text = (
+        platform = cohort.platform.capitalize()
+        says = (
             f"{cohort.name} meets on {platform} from now on, and {cohort.organiser} hosts it. The "
             "carers' own pages are the same as before and lead there."
         )
-        return action, f"On {platform} now: {cohort.name}", text
+        return _Letter(
+            name=f"moved.{at:%Y%m%d%H%M%S}",
+            week=session.week,
+            subject=f"On {platform} now: {cohort.name}",
+            text=lambda _connection: says,
+        )
 
-    def _evening(
-        self,
-        connection: Connection,
-        cohort: Cohort,
-        session: Session,
-        board: Board,
-        found: Evidence,
-    ) -> str:
-        zone = ZoneInfo(cohort.timezone)
-        invited = {m.carer_id for m in mail.read_mail(connection, cohort.id) if m.sent_at}
-        expected = [seat for seat in board.seats if seat.absence is None]
-        lines = [
-            f"Week {session.week}, {session.topic}: "
-            f"{session.starts_at.astimezone(zone):%A %-d %B, %H:%M} to "
-            f"{session.ends_at.astimezone(zone):%H:%M}.",
-            f"Carers expected: {len(expected)}.",
-            *_named(
-                "Told us that they cannot come",
-                _names(s for s in board.seats if s.absence),
-            ),
-            *_rehearsal(found, now=board.as_of, zone=zone),
-            *_named(
-                "Never tested camera and microphone, neither on their page nor in a rehearsal",
-                _names(s for s in expected if s.tested is None),
-            ),
-            *_named(
-                "Were never sent their link by mail",
-                [
-                    shown_name(s.carer, to_admin=False)
-                    for s in expected
-                    if s.carer.id not in invited
-                ],
-            ),
-        ]
-        for watch in watches.live_watches(connection, cohort.id):
-            alive = watch.expires_at.astimezone(zone) if watch.expires_at else None
-            lines.append(
-                f"The subscription needs a person: {watch.problem}"
-                if watch.problem
-                else f"Notifications are subscribed to until {alive:%-d %B, %H:%M}."
-                if alive
-                else "The subscription to notifications is being made."
-            )
-        return "\n".join(lines)
-
-    def _tell(
-        self,
-        cohort: Cohort,
-        session: Session,
-        action: str,
-        subject: str,
-        text: str,
-        *,
-        now: datetime,
-    ) -> int:
-        board = f"{self._public_url}/cohorts/{cohort.id}/sessions/{session.week}"
-        try:
-            for facilitator in cohort.facilitators:
-                message = EmailMessage(policy=SMTP)
-                message["From"], message["To"] = self._sender, facilitator.email
-                message["Subject"] = subject
-                place = cohort.facilitators.index(facilitator)
-                message["Message-ID"] = f"<{cohort.id}.{session.week}.{action}.{place}@circle>"
-                message["Date"] = now
-                message["Auto-Submitted"] = "auto-generated"
-                message.set_content(
-                    f"Dear {facilitator.name},\n\n{text}\n\nThe live board: {board}\n"
-                )
-                self._post.send(message)
-        except ProviderError as e:
-            log.warning("facilitators_not_told", cohort=cohort.id, week=session.week, reason=str(e))
+    def _tell(self, cohort: Cohort, letter: _Letter) -> int:
+        """Send it to those who have not got it; how many mails."""
+        with self._database.read() as connection:
+            settled = {
+                one.position
+                for one in facilitator_letters.read_letters(connection, cohort.id)
+                if one.letter == letter.name and one.settled_at is not None
+            }
+            left = [
+                (position, facilitator)
+                for position, facilitator in enumerate(cohort.facilitators)
+                if position not in settled
+            ]
+            text = letter.text(connection) if left else ""
+        if not text:
             return 0
+        return sum(
+            self._send(cohort, letter, position, facilitator, text)
+            for position, facilitator in left
+        )
+
+    def _send(
+        self,
+        cohort: Cohort,
+        letter: _Letter,
+        position: int,
+        facilitator: Facilitator,
+        text: str,
+    ) -> bool:
+        # The mail to others may have taken minutes since the round began.
+        now, which = self._clock(), (cohort.id, letter.name, position)
         with self._database.write() as connection:
+            until = now + TAKEN_FOR
+            if not facilitator_letters.take_letter(connection, *which, until=until, now=now):
+                return False
+        try:
+            self._post.send(self._message(cohort, letter, position, facilitator, text, now))
+        except ProviderError as e:
+            log.warning("facilitator_not_told", cohort=cohort.id, letter=letter.name, reason=str(e))
+            with self._database.write() as connection:
+                facilitator_letters.note_letter(
+                    connection,
+                    *which,
+                    taken_until=now,
+                    refused_at=now if e.permanent else None,
+                    problem=str(e),
+                )
+            return False
+        with self._database.write() as connection:
+            facilitator_letters.note_letter(connection, *which, taken_until=now, sent_at=now)
             access.add_audit(
                 connection,
                 actor=ACTOR,
-                action=action,
-                subject=f"{cohort.id}/{session.week}",
+                action=letter.action,
+                subject=f"{cohort.id}/{letter.week}",
                 now=now,
             )
-        return len(cohort.facilitators)
+        return True
+
+    def _message(
+        self,
+        cohort: Cohort,
+        letter: _Letter,
+        position: int,
+        facilitator: Facilitator,
+        text: str,
+        now: datetime,
+    ) -> EmailMessage:
+        board = f"{self._public_url}/cohorts/{cohort.id}/sessions/{letter.week}"
+        message = EmailMessage(policy=SMTP)
+        message["From"], message["To"] = self._sender, facilitator.email
+        message["Subject"] = letter.subject
+        message["Message-ID"] = f"<{cohort.id}.{letter.name}.{position}@circle>"
+        message["Date"] = now
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(f"Dear {facilitator.name},\n\n{text}\n\nThe live board: {board}\n")
+        return message
 
 
-def _missing(cohort: Cohort, board: Board) -> str:
+def _evening(connection: Connection, cohort: Cohort, session: Session, now: datetime) -> str:
+    """Who is expected tomorrow, and what is not ready yet."""
+    found = evidence.read_evidence(connection, cohort)
+    board = build_board(cohort, found, session, now=now)
+    zone = ZoneInfo(cohort.timezone)
+    invited = {m.carer_id for m in mail.read_mail(connection, cohort.id) if m.sent_at}
+    expected = [seat for seat in board.seats if seat.absence is None]
+    lines = [
+        f"Week {session.week}, {session.topic}: "
+        f"{session.starts_at.astimezone(zone):%A %-d %B, %H:%M} to "
+        f"{session.ends_at.astimezone(zone):%H:%M}.",
+        f"Carers expected: {len(expected)}.",
+        *_named(
+            "Told us that they cannot come",
+            _names(s for s in board.seats if s.absence),
+        ),
+        *_rehearsal(found, now=board.as_of, zone=zone),
+        *_named(
+            "Never tested camera and microphone, neither on their page nor in a rehearsal",
+            _names(s for s in expected if s.tested is None),
+        ),
+        *_named(
+            "Were never sent their link by mail",
+            [shown_name(s.carer, to_admin=False) for s in expected if s.carer.id not in invited],
+        ),
+    ]
+    for watch in watches.live_watches(connection, cohort.id):
+        alive = watch.expires_at.astimezone(zone) if watch.expires_at else None
+        lines.append(
+            f"The subscription needs a person: {watch.problem}"
+            if watch.problem
+            else f"Notifications are subscribed to until {alive:%-d %B, %H:%M}."
+            if alive
+            else "The subscription to notifications is being made."
+        )
+    return "\n".join(lines)
+
+
+def _missing(connection: Connection, cohort: Cohort, session: Session, now: datetime) -> str:
     """Who is missing ten minutes after the start; empty when nobody is."""
+    board = build_board(cohort, evidence.read_evidence(connection, cohort), session, now=now)
     if board.held_from is None:
         return "Nobody has opened the session yet."
     zone = ZoneInfo(cohort.timezone)

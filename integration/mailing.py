@@ -86,7 +86,8 @@ class SmtpPost:
 def _refused(code: int) -> ProviderError:
     """The server's own text may hold the address: not quoted."""
     return ProviderError(
-        f"The mail server refused with {code}. Check SMTP_URL, MAIL_FROM and the carer's address.",
+        f"The mail server refused with {code}. "
+        "Check SMTP_URL, MAIL_FROM and the address that it goes to.",
         permanent=code >= 500,
     )
 

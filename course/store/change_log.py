@@ -23,7 +23,7 @@ WATCHED: dict[Table, str] = {
             *(tables.session, tables.carer, tables.facilitator, tables.series, tables.tombstone),
             *(tables.former_series, tables.mail, tables.watch, tables.correction, tables.link),
             *(tables.attestation, tables.message, tables.rehearsal, tables.register),
-            tables.stranger_look,
+            *(tables.stranger_look, tables.facilitator_letter),
         ),
         _COHORT_ID,
     ),

@@ -272,6 +272,20 @@ _MAP = {
             problem: why it was not
         """),
     ),
+    "facilitator_letter": _Of(
+        "so that no facilitator is told twice or never, where mail to them is switched on",
+        RECORD,
+        STAFF,
+        _columns("""
+            cohort_id: which cohort
+            letter: which mail: its kind, and of which week or of which move
+            position: to which facilitator
+            taken_until: until when whoever is about to send it has it to themselves
+            sent_at: when it was sent
+            refused_at: when it was refused for good
+            problem: why
+        """),
+    ),
     "pace": _Of(
         "to stay below the platforms' limits",
         "minutes",

@@ -22,7 +22,7 @@ from course.completion import Standing
 from course.model import Cohort, EventKind, SessionState
 from course.reports import build_report
 from course.restriction import veiled
-from course.store import cohorts, evidence, mail, series, tables, watches
+from course.store import cohorts, evidence, facilitator_letters, mail, series, tables, watches
 from course.store.database import STORAGE_TROUBLE, Database, insert_new
 from course.store.tombstones import read_tombstones
 
@@ -30,6 +30,11 @@ from course.store.tombstones import read_tombstones
 # that it goes on deriving beside this one, are then found to differ.
 DERIVATION = 2
 AT_A_LOOK = 10  # cohorts that a reader brings up to date; more are left to the chore
+_ABOUT = {
+    "evening": "tomorrow's session",
+    "missing": "who was missing",
+    "moved": "the move to the other platform",
+}
 _TRIES = 20
 _MOST_CHANGES = 10_000  # in one statement; what is left over is found again
 
@@ -81,7 +86,7 @@ def derive(connection: Connection, cohort_id: str, *, now: datetime) -> Derived:
         return Derived(**found, cohort=None, mark="", carers={}, households={})
     mark = _mark(connection, cohort_id)
     report = build_report(cohort, evidence.read_evidence(connection, cohort), now=now)
-    troubles = list(_troubles(connection, cohort_id))
+    troubles = list(_troubles(connection, cohort, now))
     items = items_of(cohort, report, troubles)
     for_others = veiled(report)
     return Derived(
@@ -100,7 +105,8 @@ def _mark(connection: Connection, cohort_id: str) -> str:
     return f"{DERIVATION} {evidence.mark(connection, cohort_id) or ''}"
 
 
-def _troubles(connection: Connection, cohort_id: str) -> Iterator[AttentionItem]:
+def _troubles(connection: Connection, cohort: Cohort, now: datetime) -> Iterator[AttentionItem]:
+    cohort_id = cohort.id
     for watch in watches.live_watches(connection, cohort_id):
         if watch.problem:
             yield AttentionItem(kind="subscription", since=watch.made_at, says=watch.problem)
@@ -117,9 +123,25 @@ def _troubles(connection: Connection, cohort_id: str) -> Iterator[AttentionItem]
             yield AttentionItem(
                 kind="mail", carer_id=letter.carer_id, since=letter.made_at, says=letter.problem
             )
+    if cohort.next_session(now) is not None:
+        yield from _untold_facilitators(connection, cohort)
     for stone in read_tombstones(connection, cohort_ids=[cohort_id]):
         if stone.problem:
             yield AttentionItem(kind="erasure", since=stone.erased_at, says=stone.problem)
+
+
+def _untold_facilitators(connection: Connection, cohort: Cohort) -> Iterator[AttentionItem]:
+    """Whose newest mail was refused: the next one that arrives settles it."""
+    people = dict(enumerate(cohort.facilitators))
+    for letter in facilitator_letters.newest_refusals(connection, cohort.id):
+        if letter.refused_at is not None and letter.position in people:
+            kind, _, _ = letter.letter.partition(".")
+            yield AttentionItem(
+                kind="mail",
+                since=letter.refused_at,
+                says=f"{people[letter.position].name} was not told by mail about {_ABOUT[kind]}. "
+                f"Tell them yourself. {letter.problem}",
+            )
 
 
 def store(connection: Connection, derived: Derived) -> bool:

@@ -434,6 +434,19 @@ stranger_look = Table(
     Column("next_at", UtcDateTime, index=True),
 )
 
+# One mail to one facilitator. Whoever sends it has it until `taken_until`.
+facilitator_letter = Table(
+    "facilitator_letter",
+    metadata,
+    Column("cohort_id", ForeignKey("cohort.id"), primary_key=True),
+    Column("letter", String(40), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("taken_until", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("refused_at", UtcDateTime),
+    Column("problem", Text),
+)
+
 register_version = Table(
     "register_version",
     metadata,

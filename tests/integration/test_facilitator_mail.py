@@ -8,10 +8,11 @@ from email.message import EmailMessage
 
 import pytest
 
-from course.model import Platform
+from course.model import Facilitator, Platform
 from course.store import changes, cohorts
 from course.store.database import Database
 from integration.facilitator_mail import FacilitatorMail
+from integration.mailing import Post
 from integration.provider import ProviderError
 from tests.attendance.room import HOST_NAME, Room, at
 
@@ -20,16 +21,23 @@ EVE = -16 * 60  # six in the evening before
 
 
 class Letterbox:
-    """Keeps what it is given; out of order when a test says so."""
+    """Keeps what it is given; out of order, or closed to an address, when a test says so."""
 
     def __init__(self) -> None:
         self.got: list[EmailMessage] = []
         self.broken = False
+        self.refused: dict[str, ProviderError] = {}
 
     def send(self, message: EmailMessage) -> None:
         if self.broken:
             raise ProviderError("The mail server does not answer.", permanent=False)
+        if message["To"] in self.refused:
+            raise self.refused[message["To"]]
         self.got.append(message)
+
+    def to(self, address: str) -> list[str]:
+        """The subjects of what came for that address."""
+        return [str(message["Subject"]) for message in self.got if message["To"] == address]
 
 
 @pytest.fixture
@@ -39,7 +47,19 @@ def room(database: Database) -> Iterator[Room]:
     made.inbox.close()
 
 
-def letters(room: Room, box: Letterbox) -> FacilitatorMail:
+@pytest.fixture
+def pair(database: Database) -> Iterator[Room]:
+    """A room with two facilitators."""
+    both = (
+        Facilitator(name=HOST_NAME, email="lee@example.org"),
+        Facilitator(name="Sam Reed", email="reed@example.org"),
+    )
+    made = Room(database, Platform.TEAMS, facilitators=both)
+    yield made
+    made.inbox.close()
+
+
+def letters(room: Room, box: Post) -> FacilitatorMail:
     return FacilitatorMail(
         database=room.database,
         post=box,
@@ -135,3 +155,84 @@ def test_a_move_to_the_other_platform_is_told_once_before_the_next_session(room:
     told = [m for m in box.got if "On Zoom now" in str(m["Subject"])]
     assert len(told) == 1
     assert "own pages are the same" in told[0].get_content()
+
+
+def test_an_address_that_is_refused_for_good_keeps_nobody_else_from_their_one_mail(
+    pair: Room,
+) -> None:
+    box = Letterbox()
+    mail = letters(pair, box)
+    box.refused["reed@example.org"] = ProviderError("Refused with 550.", permanent=True)
+    pair.clock.now = at(EVE)
+    for _ in range(30):
+        mail.send_due()
+        pair.clock.move(timedelta(minutes=1))
+    assert box.to("lee@example.org") == ["Tomorrow: week 2, Spring 2027"]
+    (item,) = [i for i in pair.attention() if i["kind"] == "mail"]
+    assert "Sam Reed was not told by mail about tomorrow's session" in item["says"]
+    assert "Refused with 550." in item["says"]
+    box.refused.clear()
+    mail.send_due()
+    assert box.to("reed@example.org") == []  # the server said never
+
+
+def test_a_later_mail_that_arrives_settles_the_trouble_with_an_address(pair: Room) -> None:
+    box = Letterbox()
+    mail = letters(pair, box)
+    box.refused["reed@example.org"] = ProviderError("Refused with 550.", permanent=True)
+    pair.clock.now = at(EVE)
+    mail.send_due()
+    box.refused.clear()
+    pair.clock.now = at(11)
+    mail.send_due()
+    assert box.to("reed@example.org") == ["Missing now: week 2, Spring 2027"]
+    assert [i for i in pair.attention() if i["kind"] == "mail"] == []
+
+
+def test_only_the_facilitator_whose_mail_did_not_go_gets_it_later(pair: Room) -> None:
+    box = Letterbox()
+    mail = letters(pair, box)
+    box.refused["reed@example.org"] = ProviderError("Try later: 451.", permanent=False)
+    pair.clock.now = at(EVE)
+    mail.send_due()
+    box.refused.clear()
+    pair.clock.move(timedelta(minutes=1))
+    mail.send_due()
+    assert box.to("lee@example.org") == box.to("reed@example.org")
+    assert len(box.got) == 2
+
+
+def test_two_processes_at_the_same_work_send_one_mail_to_each(pair: Room) -> None:
+    box = Letterbox()
+    other = letters(pair, box)
+
+    class Slow:
+        """While the first mail is on its way another process begins its round."""
+
+        def send(self, message: EmailMessage) -> None:
+            other.send_due()
+            box.send(message)
+
+    pair.clock.now = at(EVE)
+    letters(pair, Slow()).send_due()
+    assert len(box.to("lee@example.org")) == 1
+    assert len(box.to("reed@example.org")) == 1
+
+
+def test_a_mail_that_a_dead_process_had_in_hand_is_sent_by_another(pair: Room) -> None:
+    class Died(BaseException):
+        pass
+
+    class Dying:
+        def send(self, message: EmailMessage) -> None:  # noqa: ARG002
+            raise Died
+
+    pair.clock.now = at(EVE)
+    with pytest.raises(Died):
+        letters(pair, Dying()).send_due()
+    box = Letterbox()
+    for _ in range(5):
+        pair.clock.move(timedelta(minutes=1))
+        letters(pair, box).send_due()
+    assert len(box.to("lee@example.org")) == 1
+    assert len(box.to("reed@example.org")) == 1
