@@ -37,6 +37,7 @@ from integration.reconciliation import Reconciliation
 from integration.scheduling import Scheduling
 from integration.subscriptions import Callbacks, Subscriptions
 from integration.teams import TeamsProvider
+from integration.turns import Turns
 from integration.zoom import ZoomProvider
 from readers import build_readers
 from service import Role, Service
@@ -249,6 +250,7 @@ def create_app(
         scheduling=scheduling,
         erasures=erasures,
         pace=pace,
+        turns=Turns(database, holder=executor),
         rereader=rereader,
         signing_keys=readers.signing_keys,
         chores=chores,

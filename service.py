@@ -21,6 +21,7 @@ from integration.pace import SharedPace
 from integration.provider import MeetingProvider
 from integration.scheduling import Scheduling
 from integration.teams_keys import SigningKeys
+from integration.turns import Turns
 from webhooks.errands import Errands
 from webhooks.inbox import Inbox
 from webhooks.rereading import Rereader
@@ -54,6 +55,7 @@ class Service:
     scheduling: Scheduling
     erasures: Erasures
     pace: SharedPace
+    turns: Turns
     rereader: Rereader
     signing_keys: Sequence[SigningKeys]
     chores: Mapping[str, Callable[[], int]]
@@ -76,9 +78,10 @@ class Service:
             keys.fetch_beside()
         if self.role.works:
             self.rereader.take_up_parked()
+        Housekeeping.take_on(self.chores if self.role.works else {}, self.turns)
         durable.launch()
         self.scheduling.launch()
-        Housekeeping.schedule(self.chores if self.role.works else {})
+        Housekeeping.schedule()
         adopted = 0
         if self.adoption is not None:
             adopted = self.adoption.adopt(adopt) if adopt else 0

@@ -15,6 +15,7 @@ from course.store import series as series_store
 from course.store.bot_calls import BotCall
 from course.store.database import Database
 from course.store.hashing import token_hash
+from course.store.holding import hold_cohorts
 from integration.provider import MeetingProvider, ProviderError, Series
 
 EARLY, LATE = timedelta(minutes=5), timedelta(minutes=40)  # around the planned time
@@ -72,6 +73,9 @@ class CallBot:
             asked_at=now,
         )
         with self._database.write() as connection:
+            hold_cohorts(connection, cohort_id)
+            if bot_calls.is_called(connection, cohort_id, week):
+                return False  # another process was quicker
             bot_calls.insert_call(connection, call)
         series = Series(
             ref=stored.series_ref,

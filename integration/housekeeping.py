@@ -1,13 +1,14 @@
 """Every minute: renew subscriptions, read what waits, fetch records that are due.
 
-One durable schedule, so that several processes together do it once. Each chore is its own step:
-trouble with one never keeps the others from running.
+One durable schedule, so that several processes together do it once, and one round at a time: a
+chore that takes long is not begun again beside itself. Each chore is its own step: trouble with one
+never keeps the others from running.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,11 +18,13 @@ from dbos import DBOS, DBOSClient, WorkflowStatus
 from dbos import error as engine
 
 from course.store.database import STORAGE_TROUBLE, NoSuchTable, make_url
+from integration.turns import GoOn, Turns
 
 SCHEDULE = QUEUE = "housekeeping"
 ROUNDS_KEPT, CHECKS_KEPT = timedelta(days=1), timedelta(days=90)
 FORGOTTEN_AT_ONCE = 200  # a round a minute comes, so this is soon through
 POLL = 0.5  # seconds between looks into the queue
+KEEP_EVERY = 30.0  # seconds after which a chore that goes on keeps the turn
 _LAST: dict[str, Any] = {
     "schedule_name": SCHEDULE,
     "status": "SUCCESS",
@@ -38,23 +41,39 @@ class Housekeeping:
     """The chores of this process. DBOS schedules only class methods, so they hang on the class."""
 
     chores: ClassVar[Mapping[str, Callable[[], int]]] = {}
+    turns: ClassVar[Turns]
+    done_since: ClassVar[datetime | None] = None  # the last whole round here began then
 
     @classmethod
     @DBOS.workflow(max_recovery_attempts=100_000)
-    def round(cls, _scheduled_at: datetime, _context: Any) -> None:
-        """One round of all chores."""
-        for name, chore in cls.chores.items():
-            DBOS.run_step({"name": name}, _run, name, chore)
+    def round(cls, scheduled_at: datetime, _context: Any) -> None:
+        """One round of all chores, unless a whole one has begun since this one was asked for."""
+        with cls.turns.turn() as go_on:
+            if cls.done_since is not None and scheduled_at < cls.done_since:
+                return
+            began = datetime.now(UTC)
+            for name, chore in cls.chores.items():
+                if not go_on():
+                    log.warning("round_given_up", before=name)
+                    return
+                DBOS.run_step({"name": name}, _run, name, chore, go_on)
+            cls.done_since = began
 
     @classmethod
-    def schedule(cls, chores: Mapping[str, Callable[[], int]]) -> None:
-        """Run these chores every minute from now on, here or in another process that works.
+    def take_on(cls, chores: Mapping[str, Callable[[], int]], turns: Turns) -> None:
+        """What a round does. Call it before the engine is launched, which may at once take up a
+        round that was left.
+        """
+        cls.chores, cls.turns, cls.done_since = chores, turns, None
+
+    @classmethod
+    def schedule(cls) -> None:
+        """A round every minute from now on, here or in another process that works.
 
         Call it after the engine is launched.
         """
-        cls.chores = chores
         # A queue of our own: every process listens to the engine's, also one that does no work.
-        DBOS.register_queue(QUEUE, polling_interval_sec=POLL)
+        DBOS.register_queue(QUEUE, polling_interval_sec=POLL, worker_concurrency=1)
         DBOS.apply_schedules(
             [
                 {
@@ -135,12 +154,15 @@ def _ended(found: Sequence[WorkflowStatus]) -> datetime | None:
     return datetime.fromtimestamp(ended / 1000, UTC) if ended else None
 
 
-def _run(name: str, chore: Callable[[], int]) -> int:
+def _run(name: str, chore: Callable[[], int], go_on: GoOn) -> int:
     try:
         # In a thread of its own: a chore may start workflows, which the engine refuses inside the
         # step of another one, and it tells by the thread's context.
         with ThreadPoolExecutor(max_workers=1) as thread:
-            done = thread.submit(chore).result()
+            under_way = thread.submit(chore)
+            while not wait([under_way], timeout=KEEP_EVERY).done:
+                go_on()
+            done = under_way.result()
     except Exception as e:
         log.exception("chore_failed", chore=name, kind=type(e).__name__)
         return 0

@@ -21,6 +21,7 @@ from integration.subscriptions import AFTER_COURSE, Callbacks
 
 LIFE = timedelta(days=6)  # Graph allows 10,080 minutes for a calendar
 CALLS_LIFE = timedelta(hours=70)  # and 4,230 minutes for call records
+TAKEN_FOR = timedelta(minutes=2)  # whoever died over it leaves it to another
 AFTER_REFUSAL = timedelta(hours=1)
 
 
@@ -44,20 +45,25 @@ class MailboxWatches:
 
     def keep(self) -> int:
         """Make, renew and make again what is due; how many were done."""
-        now, done = self._clock(), 0
+        done = 0
         for platform, provider in self._providers.items():
             if not provider.watches:
                 continue
+            since = self._clock() - AFTER_COURSE
             with self._database.read() as connection:
-                used = mailboxes.mailboxes_in_use(connection, platform, since=now - AFTER_COURSE)
+                used = mailboxes.mailboxes_in_use(connection, platform, since=since)
             if used and self._call_records:
                 used.append(CALL_RECORDS)
             for mailbox_ref in used:
+                now = self._clock()
                 with self._database.write() as connection:
                     watch = mailboxes.read_mailbox_watch(
                         connection, platform, mailbox_ref, fresh_state=secrets.token_urlsafe(32)
                     )
-                if watch.renewal_due_at is None or now >= watch.renewal_due_at:
+                    mine = mailboxes.take_mailbox_watch(
+                        connection, watch, until=now + TAKEN_FOR, now=now
+                    )
+                if mine:
                     done += self._make_or_renew(provider, watch, now)
         return done
 

@@ -7,7 +7,8 @@ same pure function of the evidence. Fetching twice, or late, changes nothing tha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from course.model import (
 )
 from course.rehearsal import rehearsal_spans
 from course.reports import verdicts_json
-from course.store import access, cohorts, evidence, registers, revisions
+from course.store import access, cohorts, evidence, pace, registers, revisions
 from course.store.database import Connection, Database
 from course.store.holding import hold_cohorts
 from course.store.registers import WINDOW_AFTER, WINDOW_BEFORE
@@ -37,6 +38,8 @@ from integration.provider import MeetingProvider, PlatformRecord, ProviderError,
 # How long after a session's end its record is asked for again; it may come a day later.
 TRIES = tuple(timedelta(minutes=m) for m in (5, 10, 20, 40, 120, 360, 720, 1440, 2160, 2880))
 
+APART = timedelta(minutes=4)  # two readings at the same moment agree whatever they show
+HELD = timedelta(minutes=5)  # whoever died while reading leaves it to another
 FIRST_LOOK = timedelta(hours=1)
 LOOK_TWICE = timedelta(minutes=2)  # a commit may be seen a little after its time
 AFTER_TROUBLE = timedelta(minutes=15)
@@ -111,7 +114,8 @@ class Reconciliation:
             )
         for cohort_id, week in everything:
             try:
-                closed += self._reconcile(cohort_id, week, now)
+                with self._alone_with(cohort_id) as alone:
+                    closed += alone and self._reconcile(cohort_id, week)
             except ProviderError as e:
                 self._note(cohort_id, week, problem=str(e))
             except NotYet:
@@ -143,14 +147,32 @@ class Reconciliation:
         self._looked_at = now
         return revised
 
-    def _reconcile(self, cohort_id: str, week: int, now: datetime) -> bool:
+    @contextmanager
+    def _alone_with(self, cohort_id: str) -> Iterator[bool]:
+        """Whether no other process is reading a record of this cohort; none is meanwhile."""
+        now, bucket = self._clock().timestamp(), f"record {cohort_id}"
+        until = now + HELD.total_seconds()
+        with self._database.write() as connection:
+            place = pace.take_place(
+                connection, bucket, places=1, holder="reconciliation", until=until, now=now
+            )
+        try:
+            yield place is not None
+        finally:
+            if place is not None:
+                with self._database.write() as connection:
+                    pace.give_place_back(connection, bucket, place, until=until)
+
+    def _reconcile(self, cohort_id: str, week: int) -> bool:
+        """Judged now, not as when the round began: that may be long ago, and others may read."""
         cohort, session = self._find(cohort_id, week)
-        entry = self._entry(cohort, week)
+        now, entry = self._clock(), self._entry(cohort, week)
         age = now - session.ends_at
         last = entry.record_fetched_at - session.ends_at if entry.record_fetched_at else None
         due = [at for at in TRIES if at <= age and (last is None or at > last)]
         wanted = entry.resync_at is not None and entry.resync_at <= now
-        if not wanted and (entry.closed_at is not None or not due):
+        too_soon = entry.record_fetched_at is not None and now - entry.record_fetched_at < APART
+        if not wanted and (entry.closed_at is not None or not due or too_soon):
             return False
         reading = self._fetch(cohort, session)
         is_last = bool(due) and due[-1] == TRIES[-1]
@@ -197,7 +219,13 @@ class Reconciliation:
             complete = self._is_complete(connection, cohort, session, record)
             entry = registers.read_register(connection, cohort.id, session.week)
             now, digest = self._clock(), _digest(record)
-            agreed = complete and digest == entry.record_digest
+            before = entry.record_fetched_at
+            agreed = (
+                complete
+                and digest == entry.record_digest
+                and before is not None
+                and now - before >= APART
+            )
             registers.save_register(
                 connection,
                 cohort.id,
@@ -340,4 +368,5 @@ def _digest(record: PlatformRecord) -> str:
 
 def _next_try(session: Session, now: datetime) -> datetime | None:
     """When to read the record again; None when two days have passed."""
-    return next((at for offset in TRIES if (at := session.ends_at + offset) > now), None)
+    tries = (session.ends_at + offset for offset in TRIES)
+    return next((at for at in tries if at - now >= APART), None)

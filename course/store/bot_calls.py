@@ -87,6 +87,11 @@ def live_calls(connection: Connection) -> list[BotCall]:
     return [BotCall(**{**row, "platform": Platform(row["platform"])}) for row in rows]
 
 
+def is_called(connection: Connection, cohort_id: str, week: int) -> bool:
+    """Whether that session has a call that has not ended."""
+    return any((c.cohort_id, c.week) == (cohort_id, week) for c in live_calls(connection))
+
+
 def find_call(connection: Connection, secret: str) -> BotCall | None:
     """The call with that secret, ended or not; found by hash, in even time."""
     table = tables.bot_call

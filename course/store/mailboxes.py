@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, or_, select, update
 
 from course.model import Platform
 from course.store import tables
@@ -78,6 +78,24 @@ def read_mailbox_watch(
         .one()
     )
     return StoredMailboxWatch(**{**row, "platform": Platform(row["platform"])})
+
+
+def take_mailbox_watch(
+    connection: Connection, watch: StoredMailboxWatch, *, until: datetime, now: datetime
+) -> bool:
+    """Have it to oneself until then; False when it is not due, or another process was quicker."""
+    table = tables.mailbox_watch
+    due = table.c.renewal_due_at
+    taken = connection.execute(
+        update(table)
+        .where(
+            table.c.platform == watch.platform.value,
+            table.c.mailbox_ref == watch.mailbox_ref,
+            or_(due.is_(None), due <= now),
+        )
+        .values(renewal_due_at=until)
+    )
+    return bool(taken.rowcount)
 
 
 def note_mailbox_watch(

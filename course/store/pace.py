@@ -55,6 +55,19 @@ def take_place(
     return free
 
 
+def keep_place(
+    connection: Connection, bucket: str, place: int, *, until: float, longer: float
+) -> bool:
+    """Hold a place until `longer`; False when its time ran out and somebody else has it."""
+    table = tables.pace
+    kept = connection.execute(
+        update(table)
+        .where(table.c.bucket == bucket, table.c.place == place, table.c.free_at == until)
+        .values(free_at=longer)
+    )
+    return bool(kept.rowcount)
+
+
 def give_place_back(connection: Connection, bucket: str, place: int, *, until: float) -> None:
     """Free the place, unless its time ran out and somebody else has it."""
     table = tables.pace

@@ -37,12 +37,7 @@ class Desk:
         self.provider = FakeProvider()
         self.clock = FakeClock(OVER)
         self.closed: list[tuple[str, int]] = []
-        self.reconciliation = Reconciliation(
-            database=database,
-            providers={Platform.ZOOM: self.provider},
-            clock=self.clock,
-            closed=lambda cohort, week: self.closed.append((cohort.id, week)),
-        )
+        self.reconciliation = self.process()
         zoe = make_carer(id="carer-2", name="Zoe Ash", household="H2", email="zoe@example.com")
         cohort = make_cohort(series_ref=None, carers=(make_carer(), zoe))
         with database.write() as connection:
@@ -52,6 +47,15 @@ class Desk:
                 series_store.save_invitation(
                     connection, f"carer-{number}", Platform.ZOOM, ref=f"r{number}", join_url="u"
                 )
+
+    def process(self) -> Reconciliation:
+        """One of several processes at work."""
+        return Reconciliation(
+            database=self.database,
+            providers={Platform.ZOOM: self.provider},
+            clock=self.clock,
+            closed=lambda cohort, week: self.closed.append((cohort.id, week)),
+        )
 
     def recorded(self, invitation: str, until: float = 30) -> None:
         """The platform's record now shows that person from the start of the first session."""
@@ -260,3 +264,46 @@ def test_a_record_that_is_wanted_again_is_not_asked_for_every_minute_in_trouble(
     desk.reconciliation.reconcile_due()
     assert desk.provider.calls.count("fetch_record") == read + 3
     assert versions(desk) == ["closed"]
+
+
+def test_two_readings_at_the_same_time_are_one_and_do_not_agree_with_themselves(
+    desk: Desk,
+) -> None:
+    desk.recorded("r1")
+    other = desk.process()
+    desk.clock.now = FIRST + timedelta(minutes=36)
+    desk.provider.meanwhile["fetch_record"] = other.reconcile_due
+    assert desk.reconciliation.reconcile_due() == 0
+    assert desk.provider.calls.count("fetch_record") == 1
+    assert desk.week("carer-1")[0] is not RegisterState.CLOSED
+
+
+def test_a_reading_begun_by_a_process_that_died_is_begun_again_by_another(desk: Desk) -> None:
+    class Died(BaseException):
+        pass
+
+    def die() -> None:
+        raise Died
+
+    desk.recorded("r1")
+    desk.clock.now = FIRST + timedelta(minutes=36)
+    desk.provider.meanwhile["fetch_record"] = die
+    with pytest.raises(Died):
+        desk.reconciliation.reconcile_due()
+    other = desk.process()
+    for _ in range(25):
+        desk.clock.move(timedelta(minutes=1))
+        other.reconcile_due()
+    assert desk.week("carer-1")[0] is RegisterState.CLOSED
+
+
+def test_readings_that_agree_are_minutes_apart(desk: Desk) -> None:
+    desk.recorded("r1")
+    end = FIRST + timedelta(minutes=30)
+    desk.clock.now = end + timedelta(minutes=9)  # the round before took long
+    assert desk.reconciliation.reconcile_due() == 0
+    desk.clock.now = end + timedelta(minutes=10)
+    assert desk.reconciliation.reconcile_due() == 0
+    assert desk.provider.calls.count("fetch_record") == 1
+    desk.clock.now = end + timedelta(minutes=14)
+    assert desk.reconciliation.reconcile_due() == 1

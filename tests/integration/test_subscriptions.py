@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from datetime import datetime, timedelta
 
+import pytest
+
 from course.model import Platform
 from course.store import registers, watches
 from course.store import series as series_store
@@ -96,8 +98,8 @@ def test_whoever_races_one_subscription_is_left_for_a_series(office: Office) -> 
     assert [w.watch_ref for w in live] == list(office.teams.subscriptions)
 
 
-def test_one_subscription_for_each_mailbox_hears_of_changes(office: Office) -> None:
-    keeper = MailboxWatches(
+def mailbox_keeper(office: Office) -> MailboxWatches:
+    return MailboxWatches(
         database=office.database,
         providers={Platform.ZOOM: office.zoom, Platform.TEAMS: office.teams},
         callbacks={
@@ -109,6 +111,38 @@ def test_one_subscription_for_each_mailbox_hears_of_changes(office: Office) -> N
         },
         clock=office.clock,
     )
+
+
+def test_of_two_rounds_at_the_same_time_one_watches_a_mailbox(office: Office) -> None:
+    office.open(platform=Platform.TEAMS)
+    other = mailbox_keeper(office)
+    office.teams.meanwhile["start_change_watch"] = other.keep
+    mailbox_keeper(office).keep()
+    watched = sorted(name for name, _ in office.teams.calendars.values())
+    assert watched == [CALL_RECORDS, "organiser"]
+
+
+def test_a_mailbox_whose_process_died_before_it_was_watched_is_watched_by_another(
+    office: Office,
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die() -> None:
+        raise Died
+
+    office.open(platform=Platform.TEAMS)
+    office.teams.meanwhile["start_change_watch"] = die
+    with pytest.raises(Died):
+        mailbox_keeper(office).keep()
+    office.clock.move(timedelta(minutes=10))
+    mailbox_keeper(office).keep()
+    watched = sorted(name for name, _ in office.teams.calendars.values())
+    assert watched == [CALL_RECORDS, "organiser"]
+
+
+def test_one_subscription_for_each_mailbox_hears_of_changes(office: Office) -> None:
+    keeper = mailbox_keeper(office)
     assert keeper.keep() == 0
     for platform in (Platform.ZOOM, Platform.TEAMS, Platform.TEAMS):
         office.open(platform=platform)

@@ -21,7 +21,7 @@ from course.store.database import Database
 from course.store.hashing import token_hash
 from integration.calls import KEEP_EVERY, CallBot
 from integration.provider import ProviderError
-from tests.factories import make_cohort
+from tests.factories import make_cohort, make_sessions
 from tests.fakes import FakeClock, FakeProvider
 from tests.webhooks.bridge import over
 from web.health import Metrics
@@ -280,3 +280,32 @@ def test_the_bot_is_in_every_session_that_is_held_and_in_no_other(database: Data
     clock.now = COHORT.sessions[0].ends_at + timedelta(minutes=41)
     assert bot.keep() == 1
     assert provider.joined == {}
+
+
+def test_of_two_rounds_at_the_same_time_one_joins_a_session(database: Database) -> None:
+    provider, clock = FakeProvider(Platform.TEAMS), FakeClock(STARTS)
+    later = make_cohort(
+        id="cohort-2",
+        platform=Platform.TEAMS,
+        series_ref=None,
+        carers=(),
+        sessions=make_sessions(STARTS + timedelta(minutes=74)),
+    )
+    with database.write() as connection:
+        for cohort, ref in ((COHORT, "series"), (later, "later series")):
+            cohorts.insert_cohort(connection, cohort, {carer.id: "t" for carer in cohort.carers})
+            series_store.update_series(connection, cohort.id, Platform.TEAMS, series_ref=ref)
+    bot, other = (
+        CallBot(
+            database=database,
+            providers={Platform.TEAMS: provider},
+            public_url="https://circle.example",
+            clock=clock,
+        )
+        for _ in range(2)
+    )
+    bot.keep()
+    clock.now = STARTS + timedelta(minutes=71)  # one session is left, the other joined
+    provider.meanwhile["leave_call"] = other.keep
+    bot.keep()
+    assert [series for series, _ in provider.joined.values()] == ["later series"]
