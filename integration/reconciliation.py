@@ -28,7 +28,7 @@ from course.model import (
 )
 from course.rehearsal import rehearsal_spans
 from course.reports import verdicts_json
-from course.store import access, cohorts, evidence, pace, registers, revisions
+from course.store import access, cohorts, evidence, looked, pace, registers, revisions
 from course.store.database import Connection, Database
 from course.store.holding import hold_cohorts
 from course.store.registers import WINDOW_AFTER, WINDOW_BEFORE
@@ -40,7 +40,8 @@ TRIES = tuple(timedelta(minutes=m) for m in (5, 10, 20, 40, 120, 360, 720, 1440,
 
 APART = timedelta(minutes=4)  # two readings at the same moment agree whatever they show
 HELD = timedelta(minutes=5)  # whoever died while reading leaves it to another
-FIRST_LOOK = timedelta(hours=1)
+FIRST_LOOK = timedelta(days=3)  # where nobody has looked before
+AT_A_LOOK = timedelta(hours=1)  # of what came in, so that a week's is not read at once
 LOOK_TWICE = timedelta(minutes=2)  # a commit may be seen a little after its time
 AFTER_TROUBLE = timedelta(minutes=15)
 MISSED_FOR = timedelta(days=3)  # a service that was down for a weekend still makes its last try
@@ -80,7 +81,6 @@ class Reconciliation:
         self._providers = providers
         self._clock = clock
         self._closed = closed
-        self._looked_at: datetime | None = None
 
     def close(self, cohort_id: str, week: int, *, actor: str) -> None:
         """A person closes the register: fetch the record, store it, close.
@@ -123,14 +123,25 @@ class Reconciliation:
         return closed
 
     def note_late_evidence(self) -> int:
-        """Make new versions of closed registers about which notifications came since the last look.
-
-        The first look after a start reaches back an hour: making a version twice is impossible.
+        """Make new versions of closed registers about which notifications came since the last look,
+        however long ago that was. Making a version twice is impossible.
         """
-        now = self._clock()
-        since = now - FIRST_LOOK if self._looked_at is None else self._looked_at - LOOK_TWICE
+        now, revised = self._clock(), 0
         with self._database.read() as connection:
-            found = revisions.late_evidence(connection, since=since, until=now)
+            before = looked.looked_until(connection, looked.LATE_EVIDENCE)
+        began = (before or now - FIRST_LOOK) - LOOK_TWICE
+        while began < now:
+            until = min(began + AT_A_LOOK, now)
+            revised += self._revise(began, until)
+            with self._database.write() as connection:
+                looked.note_looked(connection, looked.LATE_EVIDENCE, before=before, until=until)
+            before = began = until
+        return revised
+
+    def _revise(self, since: datetime, until: datetime) -> int:
+        """The registers about which notifications came in that span; how many have changed."""
+        with self._database.read() as connection:
+            found = revisions.late_evidence(connection, since=since, until=until)
         revised = 0
         for cohort, weeks in found:
             with self._database.write() as connection:
@@ -140,11 +151,10 @@ class Reconciliation:
                     cohort,
                     cause=revisions.LATE,
                     actor="late notifications",
-                    now=now,
+                    now=self._clock(),
                     weeks=weeks,
                 )
             revised += len(changed)
-        self._looked_at = now
         return revised
 
     @contextmanager

@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from course.model import Platform
-from course.store import notifications
+from course.store import looked, notifications
 from course.store.database import STORAGE_TROUBLE, Database
 from course.store.evidence import save_events
 from course.store.notifications import Notification
@@ -89,6 +89,8 @@ class Rereader:
         ]
         with self._database.write() as connection:
             save_events(connection, told_by)
+            # By when they came in these facts are old: a closed register would not hear of them.
+            looked.look_again(connection, looked.LATE_EVIDENCE, since=notification.received_at)
             notifications.settle_notification(
                 connection,
                 notification.id,

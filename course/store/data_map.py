@@ -486,6 +486,15 @@ _MAP = {
             frozen: what the report says of the session, once the evidence is gone
         """),
     ),
+    "looked": _Of(
+        "to miss nothing that came in while no worker ran",
+        "as long as it is used",
+        NOBODY,
+        _columns("""
+            chore: which chore
+            until: until when it has looked
+        """),
+    ),
     "stranger_look": _Of(
         "to forget in time who people were whom nobody knew",
         RECORD,

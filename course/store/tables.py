@@ -434,6 +434,13 @@ stranger_look = Table(
     Column("next_at", UtcDateTime, index=True),
 )
 
+looked = Table(
+    "looked",
+    metadata,
+    Column("chore", String(32), primary_key=True),
+    Column("until", UtcDateTime, nullable=False),
+)
+
 # One mail to one facilitator. Whoever sends it has it until `taken_until`.
 facilitator_letter = Table(
     "facilitator_letter",

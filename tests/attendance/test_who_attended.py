@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from course.model import Platform
+from integration.reconciliation import Reconciliation
 from tests.attendance.conftest import MakeRoom
 from tests.attendance.room import HOST_NAME, Room
 
@@ -381,6 +384,23 @@ def test_late_evidence_makes_a_new_version_and_the_old_one_stays(make_room: Make
     (change,) = [c for c in versions[1]["changed"] if c["carer"] == "carer-1"]
     assert change["minutes"] == {"before": 60, "after": 119}
     assert change["new_facts"] == 2
+    assert room.session()["version"] == 2
+
+
+def test_evidence_that_came_while_the_worker_was_away_for_hours_makes_a_new_version(
+    make_room: MakeRoom,
+) -> None:
+    room = make_room()
+    held(room)
+    come(room, MAYA, 0, 60)
+    room.record((MAYA, 0, 60))
+    room.close()
+    assert room.reconciliation.note_late_evidence() == 0
+    come(room, MAYA, 61, 120)  # the web process took it; the worker is being moved
+    room.clock.move(timedelta(hours=30))
+    started_again = Reconciliation(database=room.database, providers={}, clock=room.clock)
+    assert started_again.note_late_evidence() == 1
+    assert started_again.note_late_evidence() == 0
     assert room.session()["version"] == 2
 
 

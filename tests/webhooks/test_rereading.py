@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from course.connections import build_connections
 from course.intervals import total
 from course.media import judge_camera
-from course.model import EventKind, Level, ParticipantEvent, Platform, Source
+from course.model import EventKind, Level, Participant, ParticipantEvent, Platform, Source
 from course.store import cohorts, evidence, notifications, registers
 from course.store import series as series_store
 from course.store.database import Database
 from course.store.notifications import Notification
 from course.store.pruning import joined, prune
 from integration.provider import CallRecord, ProviderError
+from integration.reconciliation import Reconciliation
 from tests.factories import FIRST, NOW, make_cohort
-from tests.fakes import FakeProvider
+from tests.fakes import FakeClock, FakeProvider
 from webhooks.evidence import CALL_RECORD, TeamsReader, ZoomReader
 from webhooks.inbox import Delivery, Inbox
 from webhooks.rereading import MOST_ATTEMPTS, Rereader
@@ -107,6 +108,45 @@ def test_many_that_keep_failing_do_not_stand_before_a_new_one(
     inbox.accept([waiting(f"bad-{n}", attempts=1) for n in range(101)])
     inbox.accept([waiting("good")])
     assert rereader.read_waiting() == 1
+
+
+class Late:
+    """A reader that can read what it was told in the first session, now that it has the key."""
+
+    def read_again(self, notification: Notification) -> Delivery:
+        told = ParticipantEvent(
+            key="late",
+            platform=Platform.ZOOM,
+            kind=EventKind.STAY,
+            occurred_at=FIRST,
+            until_at=FIRST + timedelta(minutes=30),
+            source=Source.WEBHOOK,
+            series_ref="9",
+            instance_ref="u",
+            connection_ref="c",
+            received_at=notification.received_at,
+            participant=Participant(invitation_ref="r1"),
+        )
+        return Delivery(notification=replace(notification, state="done"), events=(told,))
+
+
+def test_what_is_read_long_after_it_came_makes_a_new_version_of_a_closed_register(
+    database: Database, inbox: Inbox
+) -> None:
+    clock = FakeClock(FIRST + timedelta(hours=5))
+    with database.write() as connection:
+        cohorts.insert_cohort(connection, make_cohort(series_ref=None), {"carer-1": "t"})
+        series_store.update_series(connection, "cohort-1", Platform.ZOOM, series_ref="9")
+        series_store.save_invitation(connection, "carer-1", Platform.ZOOM, ref="r1", join_url="u")
+    desk = Reconciliation(database=database, providers={Platform.ZOOM: FakeProvider()}, clock=clock)
+    desk.close("cohort-1", 1, actor="Ann")
+    desk.note_late_evidence()
+    told = waiting("good").notification
+    assert told is not None
+    inbox.accept([Delivery(notification=replace(told, received_at=FIRST))])
+    assert Rereader(database, {Platform.ZOOM: Late()}).read_waiting() == 1
+    clock.move(timedelta(minutes=1))
+    assert [desk.note_late_evidence() for _ in range(2)] == [1, 0]
 
 
 LINK = "https://teams.example/l/meetup-join/one"

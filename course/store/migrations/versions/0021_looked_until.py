@@ -1,0 +1,21 @@
+"""Until when chores have looked, kept through restarts."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from course.store.types import UtcDateTime
+
+revision = "0021"
+down_revision = "0020"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "looked",
+        sa.Column("chore", sa.String(32), primary_key=True),
+        sa.Column("until", UtcDateTime(), nullable=False),
+    )
