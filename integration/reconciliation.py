@@ -244,7 +244,9 @@ class Reconciliation:
                     record_fetched_at=now,
                     record_complete=entry.record_complete or complete,
                     record_digest=digest,
-                    resync_at=None if agreed else _next_try(session, now),
+                    resync_at=None
+                    if agreed
+                    else _next_try(session, now, soon=complete and not entry.record_complete),
                     problem=str(trouble) if trouble is not None else None,
                 ),
             )
@@ -376,7 +378,10 @@ def _digest(record: PlatformRecord) -> str:
     return hashlib.sha256(keys.encode()).hexdigest()[:32]
 
 
-def _next_try(session: Session, now: datetime) -> datetime | None:
-    """When to read the record again; None when two days have passed."""
+def _next_try(session: Session, now: datetime, *, soon: bool) -> datetime | None:
+    """When to read the record again; None when two days have passed. `soon`: for the first time it
+    was complete, so that the next reading may agree, however late this one came.
+    """
     tries = (session.ends_at + offset for offset in TRIES)
-    return next((at for at in tries if at - now >= APART), None)
+    at = next((at for at in tries if at - now >= APART), None)
+    return min(at, now + TRIES[0]) if at is not None and soon else at

@@ -144,7 +144,7 @@ def test_the_record_is_asked_for_at_growing_intervals_until_it_comes(desk: Desk)
     desk.recorded("r1")
     desk.clock.now = FIRST + timedelta(hours=3)
     assert desk.reconciliation.reconcile_due() == 0  # one reading may be of half a record
-    desk.clock.now = FIRST + timedelta(hours=7)
+    desk.clock.move(timedelta(minutes=5))
     assert desk.reconciliation.reconcile_due() == 1
     assert desk.week("carer-1")[0] is RegisterState.CLOSED
     assert desk.reconciliation.reconcile_due() == 0
@@ -307,3 +307,34 @@ def test_readings_that_agree_are_minutes_apart(desk: Desk) -> None:
     assert desk.provider.calls.count("fetch_record") == 1
     desk.clock.now = end + timedelta(minutes=14)
     assert desk.reconciliation.reconcile_due() == 1
+
+
+@pytest.mark.parametrize("hours", [13, 25, 37, 47, 60])
+def test_a_register_that_is_read_late_for_the_first_time_closes_within_minutes(
+    desk: Desk, hours: int
+) -> None:
+    """After a restore or an outage."""
+    desk.recorded("r1")
+    desk.clock.now = back = FIRST + timedelta(hours=hours)
+    while desk.week("carer-1")[0] is not RegisterState.CLOSED:
+        desk.reconciliation.reconcile_due()
+        desk.clock.move(timedelta(minutes=1))
+        assert desk.clock.now - back < timedelta(minutes=10)
+    assert desk.provider.calls.count("fetch_record") <= 2
+
+
+def test_a_record_that_goes_on_changing_is_read_at_growing_intervals(desk: Desk) -> None:
+    desk.clock.now = FIRST + timedelta(hours=13)
+    for minutes in range(60):
+        desk.recorded(f"r{minutes}")
+        desk.reconciliation.reconcile_due()
+        desk.clock.move(timedelta(minutes=1))
+    assert desk.provider.calls.count("fetch_record") == 2
+
+
+def test_a_late_record_that_is_empty_is_asked_for_at_growing_intervals(desk: Desk) -> None:
+    desk.clock.now = FIRST + timedelta(hours=13)
+    for _ in range(60):
+        desk.reconciliation.reconcile_due()
+        desk.clock.move(timedelta(minutes=1))
+    assert desk.provider.calls.count("fetch_record") == 1
