@@ -84,6 +84,7 @@ def _database(database: Database) -> Iterator[Finding]:
         with database.read() as connection:
             found, _ = cohorts.page_of_cohorts(connection, limit=1, offset=0)
             counts = notifications.count_open(connection)
+            why = notifications.parked_because(connection)
     except UnreadableField as e:
         yield Finding("encryption", False, str(e))
         return
@@ -95,6 +96,13 @@ def _database(database: Database) -> Iterator[Finding]:
         f"{waiting} stored but not read yet"
         + ("; they are read every minute: see background work" if waiting else ""),
     )
+    if why:
+        yield Finding(
+            "parked notifications",
+            False,
+            f"{counts.get('parked', 0)} were tried in vain and are kept; the next start tries them "
+            f"once more. {' '.join(why)}",
+        )
     yield Finding(
         "unreadable notifications",
         not unreadable,

@@ -454,8 +454,9 @@ class RegisterEntry:
 
     `record_complete`: the platform's own record was fetched and shows the session.
     `record_digest`: what it showed when it was last fetched. `resync_at`: when it shall be fetched
-    again, because two readings have not agreed yet or notifications may have been lost. `frozen`:
-    what the report said, once the evidence is not kept any more (`course.frozen`).
+    again, because two readings have not agreed yet or notifications may have been lost;
+    `trouble_since`: since when it was tried in vain. `frozen`: what the report said, once the
+    evidence is not kept any more (`course.frozen`).
     """
 
     week: int
@@ -464,6 +465,7 @@ class RegisterEntry:
     record_complete: bool = False
     record_digest: str | None = None
     resync_at: datetime | None = None
+    trouble_since: datetime | None = None
     problem: str | None = None
     frozen: dict[str, Any] | None = None
 

@@ -44,6 +44,8 @@ FIRST_LOOK = timedelta(days=3)  # where nobody has looked before
 AT_A_LOOK = timedelta(hours=1)  # of what came in, so that a week's is not read at once
 LOOK_TWICE = timedelta(minutes=2)  # a commit may be seen a little after its time
 AFTER_TROUBLE = timedelta(minutes=15)
+AFTER_REFUSAL = timedelta(hours=6)  # a permission that was taken away may be given back
+GIVEN_UP = "It is not asked for again by itself: when it can be had, close the register once more."
 MISSED_FOR = timedelta(days=3)  # a service that was down for a weekend still makes its last try
 TIMES_COME_WITHIN = timedelta(hours=6)
 NOT_RECORDED = "The platform's own record shows nobody; open verdicts need a person."
@@ -117,7 +119,8 @@ class Reconciliation:
                 with self._alone_with(cohort_id) as alone:
                     closed += alone and self._reconcile(cohort_id, week)
             except ProviderError as e:
-                self._note(cohort_id, week, problem=str(e))
+                again = AFTER_REFUSAL if e.permanent else AFTER_TROUBLE
+                self._note(cohort_id, week, problem=str(e), again=again)
             except NotYet:
                 continue
         return closed
@@ -244,6 +247,7 @@ class Reconciliation:
                     record_fetched_at=now,
                     record_complete=entry.record_complete or complete,
                     record_digest=digest,
+                    trouble_since=None,
                     resync_at=None
                     if agreed
                     else _next_try(session, now, soon=complete and not entry.record_complete),
@@ -356,20 +360,27 @@ class Reconciliation:
         with self._database.read() as connection:
             return registers.read_register(connection, cohort.id, week)
 
-    def _note(self, cohort_id: str, week: int, *, problem: str) -> None:
+    def _note(
+        self, cohort_id: str, week: int, *, problem: str, again: timedelta = AFTER_TROUBLE
+    ) -> None:
+        """A record that was wanted again is tried after `again`, for two days of trouble."""
         with self._database.write() as connection:
             hold_cohorts(connection, cohort_id)
             entry = registers.read_register(connection, cohort_id, week)
-            now, again = self._clock(), entry.resync_at
-            if again is not None and again <= now:
-                # Not every minute, and not for ever.
-                tired = now - again > TRIES[-1]
-                again = None if tired else now + AFTER_TROUBLE
-            registers.save_register(
-                connection,
-                cohort_id,
-                replace(entry, problem=problem, record_fetched_at=now, resync_at=again),
-            )
+            now = self._clock()
+            entry = replace(entry, problem=problem, record_fetched_at=now)
+            if entry.resync_at is not None and entry.resync_at <= now:
+                since = entry.trouble_since or now
+                if now - since < TRIES[-1]:
+                    entry = replace(entry, resync_at=now + again, trouble_since=since)
+                else:
+                    entry = replace(
+                        entry,
+                        resync_at=None,
+                        trouble_since=None,
+                        problem=f"{problem} {GIVEN_UP}",
+                    )
+            registers.save_register(connection, cohort_id, entry)
 
 
 def _digest(record: PlatformRecord) -> str:

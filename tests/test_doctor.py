@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import urlsafe_b64encode
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from course.model import Platform
 from course.store import cohorts, watches
 from course.store.cipher import secret_from_file
 from course.store.database import open_sealed
+from course.store.notifications import Notification
 from course.store.watches import StoredWatch
 from doctor import examine
 from doctor_machine import Finding
@@ -23,6 +25,7 @@ from tests.factories import make_cohort
 from tests.fakes import FakeClock
 from tests.postgresql import Cluster, needs_postgresql
 from tests.stand_ins import stand_ins
+from webhooks.inbox import Delivery, Inbox
 
 NOW = datetime(2027, 1, 16, 9, 30, tzinfo=UTC)
 
@@ -158,6 +161,25 @@ def test_a_copy_of_last_night_is_enough_and_an_older_one_is_not(
 def test_a_mail_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
     found = findings(tmp_path, smtp_url="smtp://127.0.0.1:9", mail_from="us@example.com")["mail"]
     assert (found.well, "does not answer" in found.says) == (False, True)
+
+
+def test_what_is_parked_is_told_with_the_reason(tmp_path: Path) -> None:
+    settings = Settings(**{"_env_file": None, "data_dir": tmp_path})
+    database = open_sealed(**settings.storage())
+    database.migrate()
+    told = Notification(
+        id="n",
+        platform=Platform.TEAMS,
+        received_at=NOW,
+        kind="k",
+        body="{}",
+        state="parked",
+        reason="Graph refused: the permission is missing.",
+    )
+    with closing(Inbox(database)) as inbox:
+        inbox.accept([Delivery(notification=told)])
+    found = findings(tmp_path)["parked notifications"]
+    assert (found.well, "the permission is missing" in found.says) == (False, True)
 
 
 def test_a_subscription_that_the_platform_dropped_without_a_word_is_looked_at_at_once(

@@ -17,6 +17,7 @@ from course.store import looked, notifications
 from course.store.database import STORAGE_TROUBLE, Database
 from course.store.evidence import save_events
 from course.store.notifications import Notification
+from integration.provider import ProviderError
 from webhooks.inbox import Delivery
 from webhooks.rejected import Malformed
 
@@ -69,6 +70,9 @@ class Rereader:
             return False
         except STORAGE_TROUBLE:
             raise
+        except ProviderError as e:
+            self._tried(notification, str(e), last=e.permanent)
+            return False
         except Exception as e:
             log.exception("notification_not_read", kind=type(e).__name__)
             self._tried(notification, type(e).__name__)
@@ -99,8 +103,9 @@ class Rereader:
                 body=found.body if found else None,
             )
 
-    def _tried(self, notification: Notification, reason: str | None) -> None:
-        last = notification.attempts + 1 >= MOST_ATTEMPTS
+    def _tried(self, notification: Notification, reason: str | None, *, last: bool = False) -> None:
+        """`last`: what it points to is refused, and will be in a minute."""
+        last = last or notification.attempts + 1 >= MOST_ATTEMPTS
         self._settle(
             notification,
             state="parked" if last else "waiting",

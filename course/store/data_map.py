@@ -481,6 +481,7 @@ _MAP = {
             record_complete: whether it shows the session
             record_digest: hash of it
             resync_at: when it is fetched again
+            trouble_since: since when it cannot be
             problem: what is wrong
             verdicts: of each carer: verdict, minutes, camera
             frozen: what the report says of the session, once the evidence is gone

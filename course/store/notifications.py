@@ -193,6 +193,15 @@ def count_open(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+def parked_because(connection: Connection) -> list[str]:
+    """Why notifications are parked, each reason once."""
+    table = tables.notification
+    rows = connection.execute(
+        select(table.c.reason).distinct().where(table.c.state == "parked").order_by(table.c.reason)
+    )
+    return [reason or "no reason was noted" for reason in rows.scalars()]
+
+
 def oldest_waiting(connection: Connection) -> datetime | None:
     """When the oldest notification came in that is stored but not read yet."""
     table = tables.notification

@@ -176,11 +176,12 @@ def want_records(
     )
     for week in weeks:
         entry = read_register(connection, cohort_id, week)
-        values = {**asdict(entry), "cohort_id": cohort_id, "resync_at": until}
+        wish = {"resync_at": until, "trouble_since": None}
+        values = {**asdict(entry), "cohort_id": cohort_id, **wish}
         if not insert_new(connection, tables.register, [values]):
             connection.execute(
                 update(tables.register)
                 .where(tables.register.c.cohort_id == cohort_id, tables.register.c.week == week)
-                .values(resync_at=until)
+                .values(**wish)
             )
     return weeks

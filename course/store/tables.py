@@ -420,6 +420,7 @@ register = Table(
     Column("record_complete", Boolean, nullable=False),
     Column("record_digest", String(32)),
     Column("resync_at", UtcDateTime),
+    Column("trouble_since", UtcDateTime),
     Column("problem", Sealed),
     Column("verdicts", SealedJson),
     Column("frozen", SealedJson),

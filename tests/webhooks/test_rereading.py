@@ -211,6 +211,26 @@ def test_a_call_that_was_noted_is_fetched_and_belongs_to_its_series(
     assert wanted == FIRST + timedelta(minutes=30)  # its attendance report may be there as well
 
 
+def test_a_call_that_the_platform_refuses_to_tell_is_parked_and_tried_at_the_next_start(
+    database: Database, inbox: Inbox, teams: FakeProvider
+) -> None:
+    rereader = calls(database, teams)
+    teams.call_records["r1"] = noted()
+    inbox.accept([waiting("good", kind=CALL_RECORD, body='{"record": "r1"}')])
+    refused = ProviderError("Graph refused: the permission is missing.", permanent=True)
+    teams.trouble.append(("fetch_call_record", refused))
+    for _ in range(3):
+        assert rereader.read_waiting() == 0
+    assert teams.calls == ["fetch_call_record"]
+    assert states(database)["good"] == "parked"
+    with database.read() as connection:
+        assert notifications.parked_because(connection) == [
+            "Graph refused: the permission is missing."
+        ]
+    rereader.take_up_parked()
+    assert rereader.read_waiting() == 1
+
+
 def test_other_peoples_calls_leave_nothing_behind(
     database: Database, inbox: Inbox, teams: FakeProvider
 ) -> None:

@@ -1,4 +1,4 @@
-"""Until when chores have looked, kept through restarts."""
+"""Until when chores have looked, and since when a record cannot be had: kept through restarts."""
 
 from __future__ import annotations
 
@@ -19,3 +19,4 @@ def upgrade() -> None:
         sa.Column("chore", sa.String(32), primary_key=True),
         sa.Column("until", UtcDateTime(), nullable=False),
     )
+    op.add_column("register", sa.Column("trouble_since", UtcDateTime(), nullable=True))
