@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from course.model import Platform
-from course.store import cohorts, registers, watches
+from course.store import registers, watches
 from course.store import series as series_store
 from course.store.database import Database
 from course.store.watches import StoredWatch
@@ -117,20 +117,24 @@ class Subscriptions:
             )
 
     def renew_due(self) -> int:
-        """Renew what has used two thirds of its life, make again what is gone; how many were done.
+        """Renew what has used two thirds of its life, make again what is gone, end what outlived
+        its course; how many were done.
 
         Trouble with one never stops the others: it is noted on the subscription.
         """
-        now, done = self._clock(), 0
+        now = self._clock()
         with self._database.read() as connection:
             live = watches.live_watches(connection)
+            over = watches.outlived_watches(connection, since=now - AFTER_COURSE)
+        done, let_go = sum(self._let_go(watch, now) for watch in over), {w.id for w in over}
         for watch in live:
-            due = (
+            if watch.id in let_go or watch.platform not in self._providers:
+                continue
+            if (
                 watch.renewal_due_at is None
                 or now >= watch.renewal_due_at
                 or watch.certificate_ref != self._callbacks[watch.platform].certificate_ref
-            )
-            if due and self._still_wanted(watch, now):
+            ):
                 done += self._renew(watch, now)
         return done
 
@@ -149,14 +153,20 @@ class Subscriptions:
             with self._database.write() as connection:
                 watches.update_watch(connection, watch.id, ended_at=self._clock())
 
-    def _still_wanted(self, watch: StoredWatch, now: datetime) -> bool:
-        with self._database.read() as connection:
-            cohort = cohorts.read_cohort(connection, watch.cohort_id)
-        return (
-            cohort is not None
-            and watch.platform in self._providers
-            and now < max(s.ends_at for s in cohort.sessions) + AFTER_COURSE
-        )
+    def _let_go(self, watch: StoredWatch, now: datetime) -> bool:
+        """End it, on the platform too while it lives there; where that refuses, it runs out."""
+        lives = watch.expires_at is not None and watch.expires_at > now
+        try:
+            if watch.watch_ref is not None and lives and watch.platform in self._providers:
+                self._providers[watch.platform].stop_watch(watch.watch_ref)
+        except ProviderError as e:
+            if not e.permanent:
+                with self._database.write() as connection:
+                    watches.update_watch(connection, watch.id, problem=str(e))
+                return False
+        with self._database.write() as connection:
+            watches.update_watch(connection, watch.id, ended_at=now)
+        return True
 
     def _renew(self, watch: StoredWatch, now: datetime) -> bool:
         if watch.watch_ref is None:

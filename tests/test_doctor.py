@@ -164,8 +164,8 @@ def test_a_mail_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_parked_is_told_with_the_reason(tmp_path: Path) -> None:
-    settings = Settings(**{"_env_file": None, "data_dir": tmp_path})
-    database = open_sealed(**settings.storage())
+    here: dict[str, Any] = {"_env_file": None, "data_dir": tmp_path}
+    database = open_sealed(**Settings(**here).storage())
     database.migrate()
     told = Notification(
         id="n",

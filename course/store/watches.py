@@ -72,6 +72,17 @@ def live_watches(connection: Connection, cohort_id: str | None = None) -> list[S
     return [StoredWatch(**{**row, "platform": Platform(row["platform"])}) for row in rows]
 
 
+def outlived_watches(connection: Connection, *, since: datetime) -> list[StoredWatch]:
+    """The subscriptions that have not ended, of cohorts without a session after `since`."""
+    session = tables.session
+    wanted = set(
+        connection.execute(
+            select(session.c.cohort_id).distinct().where(session.c.ends_at > since)
+        ).scalars()
+    )
+    return [watch for watch in live_watches(connection) if watch.cohort_id not in wanted]
+
+
 def find_watch(connection: Connection, client_state: str) -> StoredWatch | None:
     """The subscription with that shared secret, ended or not; found by hash, in even time."""
     table = tables.watch

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from course.model import Platform
-from course.store import registers, watches
+from course.store import registers, watches, watchfulness
 from course.store import series as series_store
 from integration.mailboxes import MailboxWatches
-from integration.provider import CALL_RECORDS, Certificate, Series
+from integration.provider import CALL_RECORDS, Certificate, ProviderError, Series
 from integration.subscriptions import Callbacks, Subscriptions
 from tests.integration.conftest import Office
 
@@ -96,6 +96,66 @@ def test_whoever_races_one_subscription_is_left_for_a_series(office: Office) -> 
     with office.database.read() as connection:
         live = watches.live_watches(connection, cohort.id)
     assert [w.watch_ref for w in live] == list(office.teams.subscriptions)
+
+
+def test_after_the_course_its_subscription_is_ended_here_and_on_the_platform(
+    office: Office,
+) -> None:
+    cohort = office.open(platform=Platform.TEAMS)
+    office.clock.now = cohort.sessions[-1].ends_at - timedelta(hours=1)
+    office.subscriptions.renew_due()
+    office.clock.now = cohort.sessions[-1].ends_at + timedelta(hours=49)
+    office.subscriptions.renew_due()
+    assert office.teams.subscriptions == {}
+    with office.database.read() as connection:
+        assert watchfulness.subscriptions(connection) == (0, 0, None)
+        assert watches.live_watches(connection) == []
+
+
+def test_a_subscription_that_is_not_wanted_any_more_is_ended_when_the_platform_answers_again(
+    office: Office,
+) -> None:
+    cohort = office.open(platform=Platform.TEAMS)
+    office.clock.now = cohort.sessions[-1].ends_at + timedelta(hours=47)
+    office.subscriptions.renew_due()
+    office.clock.move(timedelta(hours=2))
+    down = ProviderError("Graph does not answer.", permanent=False)
+    office.teams.trouble.append(("stop_watch", down))
+    office.subscriptions.renew_due()
+    with office.database.read() as connection:
+        (watch,) = watches.live_watches(connection)
+    assert watch.problem == "Graph does not answer."
+    office.subscriptions.renew_due()
+    assert office.teams.subscriptions == {}
+    with office.database.read() as connection:
+        assert watches.live_watches(connection) == []
+
+
+def test_a_subscription_that_has_run_out_is_ended_whatever_the_platform_says(
+    office: Office,
+) -> None:
+    cohort = office.open(platform=Platform.TEAMS)
+    office.clock.now = cohort.sessions[-1].ends_at + timedelta(days=10)
+    refused = ProviderError("Graph refuses.", permanent=True)
+    office.teams.trouble.append(("stop_watch", refused))
+    office.subscriptions.renew_due()
+    with office.database.read() as connection:
+        assert watches.live_watches(connection) == []
+
+
+def test_subscriptions_on_a_platform_that_was_taken_out_of_the_settings_are_left_alone(
+    office: Office,
+) -> None:
+    office.open(platform=Platform.TEAMS)
+    office.clock.move(timedelta(hours=60))
+    without = Subscriptions(
+        database=office.database,
+        providers={Platform.ZOOM: office.zoom},
+        callbacks={},
+        clock=office.clock,
+    )
+    assert without.renew_due() == 0
+    assert office.subscriptions.renew_due() == 1  # back again
 
 
 def mailbox_keeper(office: Office) -> MailboxWatches:
