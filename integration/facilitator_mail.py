@@ -35,7 +35,7 @@ from integration.provider import ProviderError
 EVENING = 18  # o'clock, where the cohort is
 MISSING_AFTER, MISSING_UNTIL = timedelta(minutes=10), timedelta(minutes=40)
 TAKEN_FOR = timedelta(minutes=2)  # to send one mail; whoever died over it leaves it to another
-MOVED_FOR = timedelta(days=6)  # the next session after a move is no more than so far away
+MOVED_FOR = timedelta(days=6)  # a move is told at once; later than this it is no news any more
 ACTOR = "mail to facilitators"
 
 log = structlog.get_logger(__name__)
@@ -78,19 +78,23 @@ class FacilitatorMail:
         """Send what is due and was not sent; how many mails."""
         now, sent = self._clock(), 0
         with self._database.read() as connection:
+            moved = cohorts.moved_since(connection, now - MOVED_FOR)
             near = registers.sessions_between(
                 connection, since=now - MISSING_UNTIL, until=now + timedelta(days=2)
             )
+        for cohort_id in moved:
+            cohort = self._read(cohort_id)
+            sent += self._tell(cohort, self._moved(cohort, now)) if cohort else 0
         for cohort_id, week in near:
-            with self._database.read() as connection:
-                cohort = cohorts.read_cohort(connection, cohort_id)
+            cohort = self._read(cohort_id)
             session = cohort.session(week) if cohort else None
-            if cohort is None or session is None:
-                continue
-            letter = self._moved(cohort, session, now) or self._due(cohort, session, now)
-            if letter is not None:
-                sent += self._tell(cohort, letter)
+            if cohort is not None and session is not None:
+                sent += self._tell(cohort, self._due(cohort, session, now))
         return sent
+
+    def _read(self, cohort_id: str) -> Cohort | None:
+        with self._database.read() as connection:
+            return cohorts.read_cohort(connection, cohort_id)
 
     def _due(self, cohort: Cohort, session: Session, now: datetime) -> _Letter | None:
         """What is to be told about the session now."""
@@ -110,10 +114,10 @@ class FacilitatorMail:
             text=lambda connection: text(connection, cohort, session, now),
         )
 
-    def _moved(self, cohort: Cohort, session: Session, now: datetime) -> _Letter | None:
-        """That the cohort meets elsewhere now, before the next session there."""
-        at = cohort.moved_at
-        if at is None or now - at > MOVED_FOR or cohort.next_session(now) != session:
+    def _moved(self, cohort: Cohort, now: datetime) -> _Letter | None:
+        """That the cohort meets elsewhere now; nobody needs it when no session is to come."""
+        at, session = cohort.moved_at, cohort.next_session(now)
+        if at is None or session is None:
             return None
         platform = cohort.platform.capitalize()
         says = (
@@ -127,8 +131,10 @@ class FacilitatorMail:
             text=lambda _connection: says,
         )
 
-    def _tell(self, cohort: Cohort, letter: _Letter) -> int:
-        """Send it to those who have not got it; how many mails."""
+    def _tell(self, cohort: Cohort, letter: _Letter | None) -> int:
+        """Send it, if there is anything, to those who have not got it; how many mails."""
+        if letter is None:
+            return 0
         with self._database.read() as connection:
             settled = {
                 one.position

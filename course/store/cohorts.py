@@ -304,6 +304,18 @@ def cohorts_in_state(connection: Connection, state: CohortState) -> list[str]:
     )
 
 
+def moved_since(connection: Connection, since: datetime) -> list[str]:
+    """Ids of the cohorts that moved to another platform since then, and were not cancelled."""
+    table = tables.cohort
+    return list(
+        connection.execute(
+            select(table.c.id)
+            .where(table.c.moved_at > since, table.c.state != CohortState.CANCELLED.value)
+            .order_by(table.c.id)
+        ).scalars()
+    )
+
+
 def read_version(connection: Connection, cohort_id: str) -> int | None:
     """How many changes staff have made, or None when there is no such cohort."""
     return connection.execute(

@@ -7,9 +7,10 @@ from datetime import timedelta
 from email.message import EmailMessage
 
 import pytest
+from sqlalchemy import update
 
-from course.model import Facilitator, Platform
-from course.store import changes, cohorts
+from course.model import Facilitator, Platform, SessionState
+from course.store import changes, cohorts, tables
 from course.store.database import Database
 from integration.facilitator_mail import FacilitatorMail
 from integration.mailing import Post
@@ -141,20 +142,49 @@ def test_a_mail_that_did_not_go_is_tried_again(room: Room) -> None:
     assert mail.send_due() == 1
 
 
-def test_a_move_to_the_other_platform_is_told_once_before_the_next_session(room: Room) -> None:
-    box = Letterbox()
-    room.clock.now = at(-30)
+def move(room: Room) -> None:
     with room.database.write() as connection:
         cohort = cohorts.read_cohort(connection, room.cohort_id)
         assert cohort is not None
         changes.move_platform(
             connection, cohort, Platform.ZOOM, "host@example.org", now=room.clock.now
         )
-    for _ in range(2):
-        letters(room, box).send_due()
+
+
+@pytest.mark.parametrize("days", [-17, -10, 0, 12, 19])
+def test_a_move_to_the_other_platform_is_told_at_once_and_once(room: Room, days: int) -> None:
+    """Before the course, in it, and in a gap: whenever the next session is."""
+    skipped = timedelta(days=days) > timedelta(days=7)
+    if skipped:
+        with room.database.write() as connection:
+            connection.execute(
+                update(tables.session)
+                .where(tables.session.c.week.in_((4, 5)))
+                .values(state=SessionState.CANCELLED.value)
+            )
+    box = Letterbox()
+    room.clock.now = at(-30) + timedelta(days=days)
+    move(room)
+    letters(room, box).send_due()
     told = [m for m in box.got if "On Zoom now" in str(m["Subject"])]
     assert len(told) == 1
     assert "own pages are the same" in told[0].get_content()
+    for _ in range(28):
+        room.clock.move(timedelta(hours=12))
+        letters(room, box).send_due()
+    assert len([m for m in box.got if "On Zoom now" in str(m["Subject"])]) == 1
+
+
+def test_a_move_after_the_last_session_or_long_ago_is_told_to_nobody(room: Room) -> None:
+    box = Letterbox()
+    room.clock.now = at(0) - timedelta(days=10)
+    move(room)
+    room.clock.move(timedelta(days=8))  # the mail was switched on after the move
+    letters(room, box).send_due()
+    room.clock.now = at(0) + timedelta(weeks=7)
+    move(room)
+    letters(room, box).send_due()
+    assert [m for m in box.got if "On Zoom now" in str(m["Subject"])] == []
 
 
 def test_an_address_that_is_refused_for_good_keeps_nobody_else_from_their_one_mail(
