@@ -261,16 +261,26 @@ def _subscriptions(
             alive[platform] = provider.live_watches()
         except ProviderError as e:
             yield Finding(f"subscriptions on {platform.value}", False, str(e))
+    # What the platform dropped without a word is due: the next round asks, and makes it again.
+    # Where it cannot be asked, that is said above, and nothing is known.
     for calendar in shared:
-        known = alive.get(calendar.platform, {}).get(calendar.watch_ref or "")
-        if calendar.mailbox_ref == CALL_RECORDS and known is None:
+        if calendar.platform not in alive:
+            continue
+        known = alive[calendar.platform].get(calendar.watch_ref or "")
+        is_extra = calendar.mailbox_ref == CALL_RECORDS
+        if is_extra and known is None and calendar.problem:
             yield Finding("call records", True, f"not heard of ({calendar.problem}); optional")
             continue
-        yield _alive(f"subscription to {calendar.mailbox_ref}", known, calendar.problem)
+        if known is None:
+            with database.write() as connection:
+                mailboxes.ask_for_renewal(connection, calendar, now=clock())
+        subject = "call records" if is_extra else f"subscription to {calendar.mailbox_ref}"
+        yield _alive(subject, known, calendar.problem)
     for watch in ours:
-        known = alive.get(watch.platform, {}).get(watch.watch_ref or "")
-        if watch.platform in alive and known is None:
-            # The platform dropped it without a word: the next round asks, and makes it again.
+        if watch.platform not in alive:
+            continue
+        known = alive[watch.platform].get(watch.watch_ref or "")
+        if known is None:
             with database.write() as connection:
                 watches.update_watch(connection, watch.id, renewal_due_at=clock())
         yield _alive(f"subscription of cohort {watch.cohort_id}", known, watch.problem)

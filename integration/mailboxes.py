@@ -1,8 +1,9 @@
 """Subscriptions that serve many cohorts: one for each mailbox's calendar, in which somebody may
 change a series, and one for the calls that the platform has noted.
 
-Not part of an opening: a chore makes it within a minute, renews it at two thirds of its life and
-makes it again when it is gone. Until then the comparison on the day before a session stands in.
+Not part of an opening: a chore makes it within a minute, renews it at two thirds of its life, makes
+it again when it is gone and ends it after the last course that needs it. Until it is made the
+comparison on the day before a session stands in.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class MailboxWatches:
         self._call_records = call_records
 
     def keep(self) -> int:
-        """Make, renew and make again what is due; how many were done."""
+        """Make, renew and make again what is due, end what no course needs; how many were done."""
         done = 0
         for platform, provider in self._providers.items():
             if not provider.watches:
@@ -65,7 +66,28 @@ class MailboxWatches:
                     )
                 if mine:
                     done += self._make_or_renew(provider, watch, now)
+            with self._database.read() as connection:
+                stored = mailboxes.all_mailbox_watches(connection)
+            done += sum(
+                self._let_go(provider, watch)
+                for watch in stored
+                if watch.platform is platform and watch.mailbox_ref not in used
+            )
         return done
+
+    def _let_go(self, provider: MeetingProvider, watch: StoredMailboxWatch) -> bool:
+        """End it, on the platform too while it lives there; where that refuses, it runs out."""
+        lives = watch.expires_at is not None and watch.expires_at > self._clock()
+        try:
+            if watch.watch_ref is not None and lives:
+                provider.stop_watch(watch.watch_ref)
+        except ProviderError as e:
+            if not e.permanent:
+                self._note(watch, watch.watch_ref, watch.expires_at, None, str(e))
+                return False
+        with self._database.write() as connection:
+            mailboxes.forget_mailbox_watch(connection, watch)
+        return True
 
     def _make_or_renew(
         self, provider: MeetingProvider, watch: StoredMailboxWatch, now: datetime

@@ -290,3 +290,4 @@ class FakeProvider:
     def stop_watch(self, watch_ref: str) -> None:
         self._called("stop_watch")
         self.subscriptions.pop(watch_ref, None)
+        self.calendars.pop(watch_ref, None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from base64 import urlsafe_b64encode
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,20 @@ from typing import Any
 import pytest
 
 from course.model import Platform
-from course.store import cohorts, watches
+from course.store import cohorts, mailboxes, watches
 from course.store.cipher import secret_from_file
 from course.store.database import open_sealed
 from course.store.notifications import Notification
 from course.store.watches import StoredWatch
 from doctor import examine
 from doctor_machine import Finding
+from integration.provider import CALL_RECORDS
 from settings import Settings
 from tests.databases import NAME, put_migrated
 from tests.factories import make_cohort
 from tests.fakes import FakeClock
 from tests.postgresql import Cluster, needs_postgresql
-from tests.stand_ins import stand_ins
+from tests.stand_ins import StandIns, stand_ins
 from webhooks.inbox import Delivery, Inbox
 
 NOW = datetime(2027, 1, 16, 9, 30, tzinfo=UTC)
@@ -182,18 +184,88 @@ def test_what_is_parked_is_told_with_the_reason(tmp_path: Path) -> None:
     assert (found.well, "the permission is missing" in found.says) == (False, True)
 
 
+def on_teams(platforms: StandIns) -> dict[str, Any]:
+    config = platforms.config
+    return {
+        "teams_tenant_id": config.teams_tenant_id,
+        "teams_client_id": config.teams_client_id,
+        "teams_client_secret": config.teams_client_secret,
+        "graph_url": f"{config.base_url}/graph",
+        "login_url": f"{config.base_url}/login",
+    }
+
+
+@contextmanager
+def shared_subscriptions(
+    folder: Path, teams: dict[str, Any], *, problem: str | None = None
+) -> Iterator[Callable[[], dict[str, datetime | None]]]:
+    """Those to a calendar and to call records, of which Graph knows nothing any more; when each is
+    seen to next."""
+    settings = Settings(**{"_env_file": None, "data_dir": folder, **teams})
+    database = open_sealed(**settings.storage())
+    database.migrate()
+    with database.write() as connection:
+        for mailbox in ("host", CALL_RECORDS):
+            watch = mailboxes.read_mailbox_watch(
+                connection, Platform.TEAMS, mailbox, fresh_state=mailbox
+            )
+            mailboxes.note_mailbox_watch(
+                connection,
+                watch,
+                watch_ref=None if problem else f"nobody-knows-{mailbox}",
+                expires_at=NOW + timedelta(days=5),
+                renewal_due_at=NOW + timedelta(days=4),
+                problem=problem,
+            )
+
+    def due() -> dict[str, datetime | None]:
+        with database.read() as connection:
+            return {
+                w.mailbox_ref: w.renewal_due_at for w in mailboxes.all_mailbox_watches(connection)
+            }
+
+    yield due
+    database.close()
+
+
+def test_shared_subscriptions_that_the_platform_dropped_are_looked_at_at_once(
+    tmp_path: Path,
+) -> None:
+    with stand_ins() as platforms, shared_subscriptions(tmp_path, on_teams(platforms)) as due:
+        found = findings(tmp_path, **on_teams(platforms))
+        for subject in ("subscription to host", "call records"):
+            told = found[subject]
+            assert (told.well, "made again within a minute" in told.says) == (False, True)
+        assert due() == {"host": NOW, CALL_RECORDS: NOW}
+
+
+def test_call_records_that_were_refused_are_extra_and_a_calendar_is_not(tmp_path: Path) -> None:
+    with (
+        stand_ins() as platforms,
+        shared_subscriptions(tmp_path, on_teams(platforms), problem="Not permitted.") as due,
+    ):
+        found = findings(tmp_path, **on_teams(platforms))
+        assert (found["call records"].well, found["subscription to host"].well) == (True, False)
+        assert due()[CALL_RECORDS] == NOW + timedelta(days=4)
+
+
+def test_nothing_is_promised_of_subscriptions_when_the_platform_cannot_be_asked(
+    tmp_path: Path,
+) -> None:
+    with stand_ins() as platforms:
+        teams = on_teams(platforms) | {"graph_url": "http://127.0.0.1:9/graph"}
+        with shared_subscriptions(tmp_path, teams) as due:
+            found = findings(tmp_path, **teams)
+            assert not found["subscriptions on teams"].well
+            assert not any("made again" in one.says for one in found.values())
+            assert due()["host"] == NOW + timedelta(days=4)
+
+
 def test_a_subscription_that_the_platform_dropped_without_a_word_is_looked_at_at_once(
     tmp_path: Path,
 ) -> None:
     with stand_ins() as platforms:
-        config = platforms.config
-        teams: dict[str, Any] = {
-            "teams_tenant_id": config.teams_tenant_id,
-            "teams_client_id": config.teams_client_id,
-            "teams_client_secret": config.teams_client_secret,
-            "graph_url": f"{config.base_url}/graph",
-            "login_url": f"{config.base_url}/login",
-        }
+        teams = on_teams(platforms)
         settings = Settings(**{"_env_file": None, "data_dir": tmp_path, **teams})
         database = open_sealed(**settings.storage())
         database.migrate()

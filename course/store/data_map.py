@@ -339,7 +339,7 @@ _MAP = {
     ),
     "mailbox_watch": _Of(
         "to hear when somebody changes the series on the platform",
-        COURSE,
+        "until two days after the last course that needs it",
         NOBODY,
         _columns("""
             platform: where

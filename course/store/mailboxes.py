@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from course.model import Platform
 from course.store import tables
@@ -96,6 +96,26 @@ def take_mailbox_watch(
         .values(renewal_due_at=until)
     )
     return bool(taken.rowcount)
+
+
+def ask_for_renewal(connection: Connection, watch: StoredMailboxWatch, *, now: datetime) -> None:
+    """Let the next round see to it."""
+    table = tables.mailbox_watch
+    connection.execute(
+        update(table)
+        .where(table.c.platform == watch.platform.value, table.c.mailbox_ref == watch.mailbox_ref)
+        .values(renewal_due_at=now)
+    )
+
+
+def forget_mailbox_watch(connection: Connection, watch: StoredMailboxWatch) -> None:
+    """Keep nothing of it: it has ended."""
+    table = tables.mailbox_watch
+    connection.execute(
+        delete(table).where(
+            table.c.platform == watch.platform.value, table.c.mailbox_ref == watch.mailbox_ref
+        )
+    )
 
 
 def note_mailbox_watch(

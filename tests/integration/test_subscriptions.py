@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from course.model import Platform
-from course.store import registers, watches, watchfulness
+from course.store import mailboxes, registers, watches, watchfulness
 from course.store import series as series_store
 from integration.mailboxes import MailboxWatches
 from integration.provider import CALL_RECORDS, Certificate, ProviderError, Series
@@ -215,5 +215,26 @@ def test_one_subscription_for_each_mailbox_hears_of_changes(office: Office) -> N
     office.clock.move(timedelta(days=4, hours=1))
     assert [keeper.keep() for _ in range(2)] == [2, 0]  # gone, and made again
     assert len(office.teams.calendars) == 2
-    office.clock.move(timedelta(days=90))
-    assert keeper.keep() == 0  # the course is over
+
+
+def shared(office: Office) -> list[str]:
+    with office.database.read() as connection:
+        return [watch.mailbox_ref for watch in mailboxes.all_mailbox_watches(connection)]
+
+
+def test_after_the_last_course_of_a_mailbox_nothing_is_left_of_its_subscription(
+    office: Office,
+) -> None:
+    keeper = mailbox_keeper(office)
+    cohort = office.open(platform=Platform.TEAMS)
+    office.clock.now = cohort.sessions[-1].ends_at + timedelta(hours=47)
+    assert keeper.keep() == 2
+    office.clock.move(timedelta(hours=2))
+    down = ProviderError("Graph does not answer.", permanent=False)
+    office.teams.trouble.append(("stop_watch", down))
+    keeper.keep()
+    assert len(shared(office)) == 1  # the one that could not be ended is tried again
+    keeper.keep()
+    assert (shared(office), office.teams.calendars) == ([], {})
+    office.clock.now = cohort.sessions[0].starts_at - timedelta(days=5)
+    assert keeper.keep() == 2  # the mailbox is in use again
