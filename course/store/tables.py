@@ -222,7 +222,7 @@ mail = Table(
 pace = Table(
     "pace",
     metadata,
-    Column("bucket", String(160), primary_key=True),
+    Column("bucket", String(320), primary_key=True),
     Column("place", Integer, primary_key=True),
     Column("free_at", Float, nullable=False),
     Column("holder", String(64)),
@@ -268,7 +268,7 @@ mailbox_watch = Table(
     "mailbox_watch",
     metadata,
     Column("platform", String(16), primary_key=True),
-    Column("mailbox_ref", String(160), primary_key=True),
+    Column("mailbox_ref", String(320), primary_key=True),
     Column("client_state", Sealed, nullable=False),
     Column("client_state_hash", String(64), nullable=False, unique=True),
     Column("watch_ref", Text),

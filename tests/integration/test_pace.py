@@ -51,6 +51,12 @@ def test_turns_come_evenly_and_two_processes_share_them(database: Database) -> N
     assert watch.now == before
 
 
+def test_a_mailbox_may_have_as_long_an_address_as_is_taken(database: Database) -> None:
+    pace = SharedPace(database, zoom_plan="pro", holder="one")
+    with pace.place("teams", f"{'a' * 64}@{'practice.' * 14}example"):
+        pass
+
+
 def test_a_line_that_is_too_long_is_left_to_the_workflow(database: Database) -> None:
     watch = Watch()
     pace = SharedPace(database, zoom_plan="pro", holder="one", wall=watch, sleep=lambda _: None)
