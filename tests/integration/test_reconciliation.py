@@ -22,7 +22,7 @@ from course.store import cohorts, evidence, registers, tables
 from course.store import series as series_store
 from course.store.database import Database
 from integration.provider import PlatformRecord, ProviderError
-from integration.reconciliation import TRIES, NotYet, Reconciliation
+from integration.reconciliation import NotYet, Reconciliation
 from tests.factories import FIRST, make_carer, make_cohort
 from tests.fakes import FakeClock, FakeProvider
 
@@ -340,7 +340,7 @@ def test_a_late_record_that_is_empty_is_asked_for_at_growing_intervals(desk: Des
     assert desk.provider.calls.count("fetch_record") == 1
 
 
-def ten_days_of(desk: Desk, trouble: ProviderError) -> int:
+def three_days_of(desk: Desk, trouble: ProviderError) -> int:
     """Somebody wishes a closed register's record anew, and the platform never gives it again; how
     often it is asked."""
     desk.recorded("r1")
@@ -351,11 +351,10 @@ def ten_days_of(desk: Desk, trouble: ProviderError) -> int:
         registers.want_records(connection, "cohort-1", since=FIRST, until=desk.clock.now)
     read = desk.provider.calls.count("fetch_record")
     desk.provider.trouble = [("fetch_record", trouble)] * 5_000
-    for _ in range(10 * 24 * 12):
+    for _ in range(3 * 24 * 4):
         desk.reconciliation.reconcile_due()
-        desk.clock.move(timedelta(minutes=5))
-    # Meanwhile the second session was held, and its record asked for at growing intervals.
-    return desk.provider.calls.count("fetch_record") - read - len(TRIES)
+        desk.clock.move(timedelta(minutes=15))
+    return desk.provider.calls.count("fetch_record") - read
 
 
 def problem(desk: Desk) -> str:
@@ -367,19 +366,19 @@ def test_a_record_that_is_refused_for_good_is_given_up_after_two_days_and_staff_
     desk: Desk,
 ) -> None:
     refused = ProviderError("Zoom has no such meeting.", permanent=True)
-    assert ten_days_of(desk, refused) < 12
+    assert three_days_of(desk, refused) < 12
     assert problem(desk).startswith("Zoom has no such meeting. ")
     assert "close the register once more" in problem(desk)
 
 
 def test_a_record_that_never_comes_is_given_up_after_two_days(desk: Desk) -> None:
-    assert ten_days_of(desk, ProviderError("Zoom does not answer.", permanent=False)) < 200
+    assert three_days_of(desk, ProviderError("Zoom does not answer.", permanent=False)) < 200
     assert "close the register once more" in problem(desk)
 
 
 def test_a_record_that_is_wanted_once_more_has_two_days_of_its_own(desk: Desk) -> None:
     down = ProviderError("Zoom does not answer.", permanent=False)
-    ten_days_of(desk, down)
+    three_days_of(desk, down)
     desk.provider.trouble = [("fetch_record", down)]
     desk.recorded("r2")
     with desk.database.write() as connection:
