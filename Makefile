@@ -19,7 +19,7 @@ serve: setup ## Run the service on http://127.0.0.1:8000, with stand-ins when no
 	@$(PY) -m cli serve --with-stand-ins
 
 test: setup-dev ## Run every test; no network, no account, no server to start by hand
-	@$(PY) -m pytest -n 4 --dist worksteal
+	@$(PY) -m pytest -n 5 --dist worksteal
 
 screenshots: setup-dev ## Pictures of every page into docs/screenshots; needs chromium
 	@$(PY) -m tests.browser.screenshots
