@@ -6,8 +6,8 @@ quite another hour: no verdict rests on them, and who asks where the evidence we
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from course.connections import Connection
@@ -30,6 +30,17 @@ class Apart:
     is_rehearsal: bool
     carers: Mapping[str, float]
     strangers: tuple[tuple[str, float], ...]
+
+    def of(self, carer_ids: Collection[str]) -> Apart | None:
+        """What it tells of these alone; None when none of them was there."""
+        own = {who: present for who, present in self.carers.items() if who in carer_ids}
+        return replace(self, carers=own, strangers=()) if own else None
+
+    def without(self, carer_ids: Collection[str], hide: Callable[[str], str]) -> Apart | None:
+        """What it tells of all but these, whose names `hide` takes out; None: of nobody."""
+        rest = {who: present for who, present in self.carers.items() if who not in carer_ids}
+        strangers = tuple((hide(name), present) for name, present in self.strangers)
+        return replace(self, carers=rest, strangers=strangers) if rest or strangers else None
 
 
 def apart(

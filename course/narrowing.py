@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from course.apart import Apart
 from course.attendance import Judge
 from course.identity import is_phone_number
 from course.model import Carer, CarerWeek, Cohort, Evidence, SessionRegister
@@ -74,13 +73,8 @@ def narrowed(
         carers={carer: s for carer, s in report.carers.items() if carer in ids},
         households={h: s for h, s in report.households.items() if h in staying},
         tested={carer: t for carer, t in report.tested.items() if carer in ids},
-        apart=tuple(_apart(meeting, ids) for meeting in report.apart if ids & set(meeting.carers)),
+        apart=tuple(own for meeting in report.apart if (own := meeting.of(ids)) is not None),
     ), hide
-
-
-def _apart(meeting: Apart, ids: Collection[str]) -> Apart:
-    own = {carer: present for carer, present in meeting.carers.items() if carer in ids}
-    return replace(meeting, carers=own, strangers=())
 
 
 def _alone(register: SessionRegister, ids: Collection[str], hide: Rewrite) -> SessionRegister:
@@ -171,10 +165,7 @@ def without_addresses(report: AttendanceReport) -> AttendanceReport:
             replace(r, weeks={c: replace(week, messages=()) for c, week in r.weeks.items()})
             for r in registers
         ),
-        apart=tuple(
-            replace(m, strangers=tuple((hide(name), present) for name, present in m.strangers))
-            for m in report.apart
-        ),
+        apart=tuple(m for meeting in report.apart if (m := meeting.without((), hide)) is not None),
     )
 
 

@@ -44,6 +44,10 @@ def veiled(report: AttendanceReport) -> AttendanceReport:
             )
             for register in report.registers
         ),
+        tested={who: tested for who, tested in report.tested.items() if who not in hidden},
+        apart=tuple(
+            rest for meeting in report.apart if (rest := meeting.without(hidden, hide)) is not None
+        ),
     )
 
 

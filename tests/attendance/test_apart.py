@@ -9,6 +9,7 @@ import pytest
 
 from course.model import Platform
 from course.store.database import Database
+from course.store.rectifying import restrict
 from tests.attendance.room import HOST_NAME, Room, at
 from tests.web.report_files import text
 from web.tables import report_table
@@ -73,6 +74,20 @@ def test_a_meeting_that_nobody_entered_is_no_row(room: Room) -> None:
     held_on_friday(room)
     assert room.report()["apart"] == []
     assert "Held apart" not in room.staff_page("")
+
+
+def test_of_a_restricted_carer_an_admin_alone_hears(room: Room) -> None:
+    held_on_friday(room, MAYA, TOM)
+    room.check_devices(MAYA, {"camera": True, "microphone": True})
+    with room.database.write() as connection:
+        restrict(connection, room.carers[MAYA].id, since=room.clock.now)
+    (meeting,) = room.report()["apart"]
+    assert len(meeting["carers"]) == 2
+    room.sign_in("facilitator")
+    report = room.report()
+    (meeting,) = report["apart"]
+    assert [c["id"] for c in meeting["carers"]] == [room.carers[TOM].id]
+    assert report["carers"][0]["tested"] is None
 
 
 def test_a_report_on_one_carer_tells_of_nobody_else(room: Room) -> None:
