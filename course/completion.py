@@ -60,17 +60,25 @@ def excepted(week: CarerWeek) -> bool:
     return week.correction is not None and week.correction.kind is not CorrectionKind.CORRECTION
 
 
+def _counting(week: CarerWeek) -> Verdict:
+    """What a week that does not satisfy the rule counts as: an exception that the rule does not
+    take is an absence, whatever the verdict beside it, for nobody is awaited.
+    """
+    return Verdict.ABSENT if excepted(week) else week.verdict
+
+
 def stand(weeks: Sequence[CarerWeek], rule: Rule, *, all_held: bool) -> Standing:
     """Where these weeks lead; `all_held`: no session is still to come."""
     missed, waiting, unknown, to_come = [], [], [], []
     for week in weeks:
         if satisfies(week, rule):
             continue
-        if week.verdict is Verdict.PENDING:
+        counts_as = _counting(week)
+        if counts_as is Verdict.PENDING:
             to_come.append(week.week)
-        elif week.verdict is Verdict.UNDETERMINED:
+        elif counts_as is Verdict.UNDETERMINED:
             unknown.append(week.week)
-        elif week.verdict is Verdict.PARTIAL:
+        elif counts_as is Verdict.PARTIAL:
             waiting.append(week.week)
         else:
             missed.append(week.week)
@@ -126,7 +134,7 @@ def best_week(weeks: Sequence[CarerWeek], rule: Rule) -> CarerWeek:
     """
     return min(
         weeks,
-        key=lambda w: (not satisfies(w, rule), _BEST_FIRST.index(w.verdict), not excepted(w)),
+        key=lambda w: (not satisfies(w, rule), _BEST_FIRST.index(_counting(w)), not excepted(w)),
     )
 
 

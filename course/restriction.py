@@ -23,6 +23,7 @@ def veiled(report: AttendanceReport) -> AttendanceReport:
     hidden = {carer.id for carer in report.cohort.carers if carer.restricted}
     if not hidden:
         return report
+    theirs = {carer.household for carer in report.cohort.carers if carer.restricted}
     cohort = _veiled_cohort(report.cohort)
     kept = [c.name for c in report.cohort.carers if not c.restricted]
     own = [n for c in report.cohort.carers if c.restricted for n in (c.name, *c.former_names)]
@@ -32,6 +33,11 @@ def veiled(report: AttendanceReport) -> AttendanceReport:
         report,
         cohort=cohort,
         carers={who: nothing if who in hidden else s for who, s in report.carers.items()},
+        # Where a household stands tells of each of its carers.
+        households={
+            household: nothing if household in theirs else s
+            for household, s in report.households.items()
+        },
         registers=tuple(
             replace(
                 rewritten(register, hide),

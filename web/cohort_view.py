@@ -97,10 +97,15 @@ def must_rest_on_evidence(connection: Connection, cohort_id: str, week: int) -> 
         )
 
 
+def may_be_shown(cohort: Cohort, carer_id: str | None, caller: Caller) -> bool:
+    """Whether that carer is not restricted, or an admin asks."""
+    restricted = any(c.restricted for c in cohort.carers if c.id == carer_id)
+    return caller.role == "admin" or not restricted
+
+
 def must_be_shown(cohort: Cohort, carer_id: str | None, caller: Caller) -> None:
     """Refuse what is about a restricted carer, unless an admin asks."""
-    restricted = any(c.restricted for c in cohort.carers if c.id == carer_id)
-    if restricted and caller.role != "admin":
+    if not may_be_shown(cohort, carer_id, caller):
         raise Problem(403, "Restricted", "Ask an admin about this carer.")
 
 

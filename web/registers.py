@@ -14,7 +14,7 @@ from course.store import access, evidence, notifications, revisions
 from integration.provider import ProviderError
 from web.access import Caller
 from web.certificate import certificate_pdf
-from web.cohort_view import known_cohort, known_week, must_be_shown
+from web.cohort_view import known_cohort, known_week, may_be_shown, must_be_shown
 from web.operations import Operations
 from web.problems import Problem
 from web.report_view import ReportView
@@ -84,7 +84,10 @@ def add_registers(
         known_week(cohort, week, None)
         with database.read() as connection:
             found = revisions.read_versions(connection, cohort_id, week)
-        earlier: list[dict[str, Any]] = [{}, *(v.verdicts for v in found)]
+        told_of = [
+            {who: v for who, v in version.verdicts.items() if may_be_shown(cohort, who, caller)}
+            for version in found
+        ]
         return jsonify(
             week=week,
             versions=[
@@ -94,11 +97,13 @@ def add_registers(
                     "cause": version.cause,
                     "verdicts": {
                         carer: {k: v for k, v in told.items() if k != "evidence"}
-                        for carer, told in version.verdicts.items()
+                        for carer, told in verdicts.items()
                     },
-                    "changed": _difference(before, version.verdicts) if before else [],
+                    "changed": _difference(before, verdicts) if number else [],
                 }
-                for before, version in zip(earlier, found, strict=False)
+                for number, (version, before, verdicts) in enumerate(
+                    zip(found, [{}, *told_of[:-1]], told_of, strict=True)
+                )
             ],
         )
 

@@ -16,6 +16,7 @@ from course.store import access, cohorts, evidence, revisions, standings
 from course.store.database import Connection, Database
 from course.store.holding import hold_cohorts
 from web.access import Caller
+from web.cohort_view import may_be_shown
 
 MOST_PROPOSALS = 3
 
@@ -49,8 +50,6 @@ class ReportView:
         with self._database.read() as connection:
             found = evidence.read_evidence(connection, cohort)
             built, hide = narrowed(cohort, found, only, now=self._clock())
-            if not caller.sees_addresses:
-                built = without_addresses(built)
             report = self._shown(connection, built, caller)
         for household in report["households"]:
             for proposal in household["next_cohorts"]:
@@ -105,13 +104,17 @@ class ReportView:
     def _shown(
         self, connection: Connection, built: AttendanceReport, caller: Caller
     ) -> dict[str, Any]:
+        if not caller.sees_addresses:
+            built = without_addresses(built)
         if caller.role != "admin":
             built = veiled(built)
         cohort, report = built.cohort, report_json(built)
         zone = ZoneInfo(cohort.timezone)
         for carer, shown in zip(roster(cohort), report["carers"], strict=True):
             shown["transferred_from"] = (
-                self._earlier(connection, carer, caller) if carer.transferred_from else None
+                self._earlier(connection, carer, caller)
+                if carer.transferred_from and may_be_shown(cohort, carer.id, caller)
+                else None
             )
         versions = revisions.latest_versions(connection, cohort.id)
         for shown in report["sessions"]:
@@ -151,7 +154,7 @@ class ReportView:
         """What a transferred carer attended in the cohort they came from: shown, not counted."""
         origin = cohorts.read_carer_cohort(connection, carer.transferred_from or "")
         cohort = cohorts.read_cohort(connection, origin) if origin else None
-        if cohort is None:
+        if cohort is None or not may_be_shown(cohort, carer.transferred_from, caller):
             return None
         report = self._build(connection, cohort)
         named = _named(caller, cohort.id, cohort.name)

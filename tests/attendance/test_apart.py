@@ -90,6 +90,30 @@ def test_of_a_restricted_carer_an_admin_alone_hears(room: Room) -> None:
     assert report["carers"][0]["tested"] is None
 
 
+def test_a_viewers_page_shows_no_number_and_no_address(room: Room) -> None:
+    held_on_friday(room, MAYA)
+    room.clock.now = at(FRIDAY + 45)
+    for device, shown in (("phone", "447700900123"), ("tablet", "nina.holt@example.net")):
+        room.stay(
+            NEIGHBOUR,
+            FRIDAY + 2,
+            FRIDAY + 20,
+            device=device,
+            instance="friday",
+            link=None,
+            name=shown,
+        )
+    room.clock.now = at(150)
+    told = room.staff_page("")
+    assert "447700900123" in told
+    assert "nina.holt@example.net" in told
+    room.sign_in("viewer")
+    told = room.staff_page("")
+    assert "447700900123" not in told
+    assert "nina.holt@example.net" not in told
+    assert "(number not shown)" in told
+
+
 def test_a_report_on_one_carer_tells_of_nobody_else(room: Room) -> None:
     held_on_friday(room, MAYA, TOM, NEIGHBOUR)
     (meeting,) = room.report(carer=room.carers[MAYA].id)["apart"]

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import select
 
 from course.model import EventKind, Participant, ParticipantEvent, Platform, RegisterEntry, Source
-from course.store import cohorts, evidence, registers, tables
+from course.store import cohorts, evidence, registers, revisions, tables
 from course.store.retention import Periods, retain
 from course.store.unmatched import forget_unmatched
 from settings import Settings
-from tests.factories import make_carer, make_cohort
+from tests.factories import FIRST, make_carer, make_cohort
 from tests.web.conftest import Door
 
 pytestmark = pytest.mark.both_databases
@@ -167,6 +167,31 @@ def test_a_restricted_carer_is_kept_and_shown_to_admins_only(door: Door) -> None
     assert door.client.get("/join/join-token").status_code == 404
     door.call("PATCH", MAYA, json={"restricted": False, "reason": "settled"})
     assert door.client.get("/join/join-token").status_code == 200
+
+
+def test_a_restricted_carers_verdicts_stand_nowhere_for_others(door: Door) -> None:
+    attends(door, "Somebody else")
+    door.clock.now = FIRST + timedelta(days=1)
+    said = {"verdict": "absent", "reason": "seen by nobody", "kind": "correction"}
+    door.call("PUT", "/cohorts/cohort-1/sessions/1/verdicts/carer-1", json=said)
+    with door.database.write() as connection:
+        cohort = cohorts.read_cohort(connection, "cohort-1")
+        assert cohort is not None
+        entry = RegisterEntry(week=1, closed_at=door.clock.now, record_complete=True)
+        registers.save_register(connection, "cohort-1", entry)
+        revisions.revise(
+            connection, cohort, cause="closed", actor="system", now=door.clock.now, weeks=[1]
+        )
+    versions, report = "/cohorts/cohort-1/sessions/1/versions", "/cohorts/cohort-1/attendance"
+    assert "absent" in door.call("GET", versions, role="viewer").text
+    assert door.call("GET", report, role="viewer").json["households"][0]["missed_weeks"] == [1]
+    door.call("PATCH", MAYA, json={"restricted": True, "reason": "contests accuracy"})
+    for role in ("viewer", "facilitator"):
+        told = door.call("GET", versions, role=role)
+        assert (told.status_code, "absent" in told.text) == (200, False)
+        (household,) = door.call("GET", report, role=role).json["households"]
+        assert (household["all_sessions"], household["missed_weeks"]) == ("undetermined", [])
+    assert "absent" in door.call("GET", versions).text
 
 
 def test_each_request_stands_in_the_audit_trail(door: Door) -> None:
