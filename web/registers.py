@@ -102,7 +102,7 @@ def add_registers(
                     "changed": _difference(before, verdicts) if number else [],
                 }
                 for number, (version, before, verdicts) in enumerate(
-                    zip(found, [{}, *told_of[:-1]], told_of, strict=True)
+                    zip(found, [{}, *told_of], told_of, strict=False)
                 )
             ],
         )
