@@ -145,6 +145,26 @@ def instances_by_week(
     return weeks, apart
 
 
+def weeks_going_on(
+    sessions: Sequence[Session], instances: Sequence[Instance], *, now: datetime
+) -> frozenset[int]:
+    """The sessions in whose window somebody is in the meeting, be it before the planned start.
+
+    Told by what was pushed: the platform's record comes afterwards, and can only say who has left.
+    A meeting of which nothing was heard for three hours has not lasted until now.
+    """
+    going_on = [
+        replace(i, last_event_at=max(now, i.last_event_at))
+        if now - i.last_event_at <= SILENCE
+        else i
+        for i in instances
+        if i.ended_at is None
+        and any(c.open_from is not None and c.open_until is None for c in i.connections)
+    ]
+    weeks, _ = instances_by_week(sessions, going_on)
+    return frozenset(week for week, found in weeks.items() if found)
+
+
 def _is_rehearsal(instance: Instance, rehearsals: Sequence[Span], planned: Sequence[Span]) -> bool:
     """Whether it was held at a rehearsal's time and was over, as far as told, before a session."""
     someone_may_be_in = instance.ended_at is None and any(

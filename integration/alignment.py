@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NotRequired, TypedDict
 
-from course.model import CohortState
+from course.model import CohortState, SessionState
 from course.store import changes, cohorts, registers
 from course.store import series as series_store
 from integration.arrangement import Arrangement, arrange, describe, is_as_made
@@ -330,6 +330,8 @@ class Alignment:
         of the platform, only what would begin until then: the rest goes with one message.
         """
         until = held.now + TRIES[-1] + timedelta(days=1)
+        # People may be in a session before its planned start: it was not dropped with the others.
+        stays = {s.starts_at for s in held.cohort.sessions if s.state is SessionState.SCHEDULED}
         try:
             occurrences = held.occurrences()
         except ProviderError as e:
@@ -338,7 +340,8 @@ class Alignment:
             return  # somebody deleted the series on the platform itself
         for occurrence in occurrences:
             soon = occurrence.starts_at < until
-            if occurrence.starts_at > held.now and (soon or not held.provider.invites_with_series):
+            to_come = occurrence.starts_at > held.now and occurrence.starts_at not in stays
+            if to_come and (soon or not held.provider.invites_with_series):
                 held.provider.drop_occurrence(held.series, occurrence.ref)
 
     def look_for_drift(self, cohort_id: str) -> str:

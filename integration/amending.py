@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from course.history import Past, find_past
+from course.history import Past, find_begun, find_past
 from course.model import Cohort, CohortState, Platform, Session, SessionState
 from course.programme import COURSE, MOST_HOUSEHOLDS
 from course.store import access, changes, cohorts, evidence
@@ -358,8 +358,10 @@ class Amending:
                     "names what is missing.",
                     field="platform",
                 )
+            begun = find_begun(cohort, evidence.read_evidence(connection, cohort), now=now)
             if all(
-                s.starts_at <= now or s.state is SessionState.CANCELLED for s in cohort.sessions
+                s.starts_at <= now or s.week in begun or s.state is SessionState.CANCELLED
+                for s in cohort.sessions
             ):
                 raise Refused("settled", "No session is still to come, so there is none to move.")
             earlier = series_store.read_series(connection, cohort_id, platform)
@@ -370,7 +372,7 @@ class Amending:
                     f"Name the organiser whose account hosts the sessions on {name}, or set "
                     f"{platform.value.upper()}_HOST.",
                 )
-            changes.move_platform(connection, cohort, platform, host, now=now)
+            changes.move_platform(connection, cohort, platform, host, now=now, begun=begun)
             series_store.forget_refusals(connection, cohort_id)
             return self._changed(connection, cohort_id, actor, "cohort.move", f" to {platform}")
 

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from course.model import Cohort, CohortState, Platform, RegisterEntry, SessionState
+from course.model import Cohort, CohortState, Platform, RegisterEntry, Session, SessionState
 from course.store import cohorts, registers
 from course.store import series as series_store
 from course.store.database import Database
-from course.store.registers import WINDOW_AFTER
+from course.store.registers import WINDOW_AFTER, WINDOW_BEFORE
 from course.store.series import Leftover, StoredSeries
 from integration.holdings import plan_of
 from integration.provider import MeetingProvider, ProviderError, Series
@@ -156,10 +156,18 @@ def is_needed(
     return any(
         platform in cohort.held_on(session)
         and session.state is SessionState.SCHEDULED
-        and session.starts_at <= now
+        and _may_have_begun(cohort, session, now)
         and (
             now < session.ends_at + WINDOW_AFTER
             or (session.week not in closed and now < session.ends_at + TRIES[-1])
         )
         for session in cohort.sessions
     )
+
+
+def _may_have_begun(cohort: Cohort, session: Session, now: datetime) -> bool:
+    """Of what is no longer held there, a session to come was left only if people were in it: when a
+    cohort is cancelled all others are dropped, and when it moves only that one keeps its platform.
+    """
+    was_left = cohort.cancel_requested or bool(session.platforms)
+    return session.starts_at <= (now + WINDOW_BEFORE if was_left else now)

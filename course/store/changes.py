@@ -6,7 +6,7 @@ state only as long as that version is the newest, so old work never overwrites n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, select, update
@@ -81,21 +81,27 @@ def raise_version(connection: Connection, cohort_id: str) -> int:
 
 
 def move_platform(
-    connection: Connection, cohort: Cohort, platform: Platform, organiser: str, *, now: datetime
+    connection: Connection,
+    cohort: Cohort,
+    platform: Platform,
+    organiser: str,
+    *,
+    now: datetime,
+    begun: Collection[int] = (),
 ) -> None:
     """The cohort meets on that platform from now on; what was held stays where it was held.
 
-    A session under way belongs to both platforms.
+    A session under way belongs to both platforms. `begun`: the weeks in which people are already.
     """
     table = tables.session
     for session in cohort.sessions:
         held = session.platforms
         if session.ends_at <= now:
             held = held or (cohort.platform,)
-        elif session.starts_at <= now:
+        elif session.starts_at <= now or session.week in begun:
             held = tuple(dict.fromkeys((*(held or (cohort.platform,)), platform)))
         changed = {"platforms": " ".join(held) or None}
-        if not held:
+        if session.starts_at > now:
             changed["occurrence_ref"] = None
         connection.execute(
             update(table)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -20,6 +21,7 @@ from course.model import (
 )
 from course.reports import build_report
 from course.store import evidence, watches
+from integration.amending import Refused
 from integration.leftovers import AGAIN_AFTER, Leftovers
 from integration.provider import MeetingProvider, ProviderError
 from integration.reconciliation import TRIES, Reconciliation
@@ -232,6 +234,66 @@ def test_what_was_held_by_its_own_times_is_not_dropped_with_the_sessions_to_come
     cancelled(office, cohort)
     week = first_register(office, cohort).weeks[cohort.carers[0].id]
     assert week.minutes_present == 30
+
+
+@BOTH
+def test_a_session_that_people_came_to_before_its_start_is_let_go_on(
+    office: Office, platform: Platform
+) -> None:
+    cohort = opened(office, platform)
+    week_1 = cohort.sessions[0]
+    maya_is_in(office, cohort, week_1.starts_at - timedelta(minutes=8))
+    office.clock.now = week_1.starts_at - timedelta(minutes=5)
+    cancelled(office, cohort)
+    fake = office.zoom if platform is Platform.ZOOM else office.teams
+    (left,) = fake.occurrences.values()
+    assert left[0].starts_at == week_1.starts_at
+    leftovers = clearing(office)
+    assert leftovers.clear() == 0
+    office.clock.now = week_1.ends_at + JUST_AFTER  # its record is still to come
+    assert leftovers.clear() == 0
+    office.clock.now = week_1.ends_at + TRIES[-1]
+    assert leftovers.clear() == 1
+    assert fake.plans == {}
+
+
+def test_moving_away_in_the_minutes_before_a_session_leaves_those_who_came_their_meeting(
+    office: Office,
+) -> None:
+    cohort = opened(office, Platform.ZOOM)
+    week_1 = cohort.sessions[0]
+    maya_is_in(office, cohort, week_1.starts_at - timedelta(minutes=8))
+    office.clock.now = week_1.starts_at - timedelta(minutes=5)
+    office.scheduling.move_platform(
+        cohort.id, Platform.TEAMS, organiser=None, expected=None, actor=ACTOR
+    )
+    after = office.finished(cohort.id)
+    assert (after.state, after.problem) == (CohortState.READY, None)
+    (made,) = office.teams.occurrences.values()
+    assert {s.occurrence_ref for s in after.sessions} == {o.ref for o in made}
+    leftovers = clearing(office)
+    assert leftovers.clear() == 0
+    assert len(office.zoom.plans) == 1
+    office.clock.now = week_1.ends_at + TRIES[-1]
+    assert leftovers.clear() == 1
+    assert office.zoom.plans == {}
+
+
+def test_a_last_session_that_people_came_to_is_not_moved_away(office: Office) -> None:
+    cohort = opened(office, Platform.ZOOM)
+    week_8 = cohort.sessions[-1]
+    maya_is_in(office, cohort, week_8.starts_at - timedelta(minutes=8))
+    office.clock.now = week_8.starts_at - timedelta(minutes=5)
+    with pytest.raises(Refused, match="No session is still to come"):
+        office.scheduling.move_platform(
+            cohort.id, Platform.TEAMS, organiser=None, expected=None, actor=ACTOR
+        )
+
+
+def maya_is_in(office: Office, cohort: Cohort, since: datetime) -> None:
+    joined, _ = attended(cohort)
+    with office.database.write() as connection:
+        evidence.save_events(connection, [replace(joined, occurred_at=since)])
 
 
 def attended(cohort: Cohort) -> list[ParticipantEvent]:
