@@ -152,14 +152,19 @@ def is_needed(
     cohort: Cohort, platform: Platform, entries: Sequence[RegisterEntry], now: datetime
 ) -> bool:
     """Whether a session may still be going on there, or its record has not been fetched yet."""
-    closed = {entry.week for entry in entries if entry.closed_at is not None}
+    # A person may close a register before the record is there, which is read all the same then.
+    settled = {
+        entry.week
+        for entry in entries
+        if entry.closed_at is not None and entry.record_complete and entry.resync_at is None
+    }
     return any(
         platform in cohort.held_on(session)
         and session.state is SessionState.SCHEDULED
         and _may_have_begun(cohort, session, now)
         and (
             now < session.ends_at + WINDOW_AFTER
-            or (session.week not in closed and now < session.ends_at + TRIES[-1])
+            or (session.week not in settled and now < session.ends_at + TRIES[-1])
         )
         for session in cohort.sessions
     )

@@ -21,9 +21,10 @@ from course.model import (
 )
 from course.reports import build_report
 from course.store import evidence, watches
+from course.store.registers import WINDOW_AFTER
 from integration.amending import Refused
 from integration.leftovers import AGAIN_AFTER, Leftovers
-from integration.provider import MeetingProvider, ProviderError
+from integration.provider import MeetingProvider, PlatformRecord, ProviderError
 from integration.reconciliation import TRIES, Reconciliation
 from tests.integration.conftest import ACTOR, Desk, Office, Practice
 
@@ -176,11 +177,7 @@ def test_a_record_that_comes_on_the_platform_left_before_is_waited_for_as_well(
     leftovers = clearing(office)
     leftovers.clear()
     assert (len(office.zoom.plans), len(office.teams.plans)) == (1, 0)
-    reconciliation = Reconciliation(
-        database=office.database,
-        providers={Platform.ZOOM: office.zoom, Platform.TEAMS: office.teams},
-        clock=office.clock,
-    )
+    reconciliation = reading(office)
     office.clock.move(timedelta(minutes=30))
     reconciliation.reconcile_due()
     assert office.zoom.calls.count("fetch_record") == 1
@@ -288,6 +285,68 @@ def test_a_last_session_that_people_came_to_is_not_moved_away(office: Office) ->
         office.scheduling.move_platform(
             cohort.id, Platform.TEAMS, organiser=None, expected=None, actor=ACTOR
         )
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_register_that_was_closed_early_does_not_cost_the_record_that_is_still_to_come(
+    office: Office, *, moves: bool
+) -> None:
+    cohort = opened(office, Platform.TEAMS)
+    week_1, maya = cohort.sessions[0], cohort.carers[0]
+    reconciliation, leftovers = reading(office), clearing(office)
+    office.clock.now = week_1.ends_at + timedelta(minutes=31)
+    office.teams.record = PlatformRecord(events=(), complete=False)
+    reconciliation.close(cohort.id, 1, actor=ACTOR)
+    if moves:
+        office.scheduling.move_platform(
+            cohort.id, Platform.ZOOM, organiser=None, expected=None, actor=ACTOR
+        )
+        office.finished(cohort.id)
+    else:
+        cancelled(office, cohort)
+    office.clock.now = week_1.ends_at + WINDOW_AFTER
+    assert leftovers.clear() == 0
+    row = replace(
+        attended(cohort)[0],
+        key="row",
+        kind=EventKind.STAY,
+        until_at=week_1.ends_at,
+        source=Source.PLATFORM_RECORD,
+    )
+    office.teams.record = PlatformRecord(events=(row,), complete=True)
+    for after in TRIES[5:8]:
+        office.clock.now = week_1.ends_at + after
+        reconciliation.reconcile_due()
+        leftovers.clear()
+    register = first_register(office, cohort)
+    assert register.weeks[maya.id].minutes_present == 30
+    assert office.teams.plans == {}  # two readings agreed: nothing is left to ask for
+
+
+def test_a_record_that_never_comes_keeps_the_series_of_a_register_closed_early_for_two_days(
+    office: Office,
+) -> None:
+    cohort = opened(office, Platform.TEAMS)
+    week_1 = cohort.sessions[0]
+    reconciliation, leftovers = reading(office), clearing(office)
+    office.clock.now = week_1.ends_at + timedelta(minutes=31)
+    office.teams.record = PlatformRecord(events=(), complete=False)
+    reconciliation.close(cohort.id, 1, actor=ACTOR)
+    cancelled(office, cohort)
+    office.clock.now = week_1.ends_at + TRIES[-2]
+    reconciliation.reconcile_due()
+    assert leftovers.clear() == 0
+    office.clock.now = week_1.ends_at + TRIES[-1]
+    reconciliation.reconcile_due()
+    assert leftovers.clear() == 1
+
+
+def reading(office: Office) -> Reconciliation:
+    return Reconciliation(
+        database=office.database,
+        providers={Platform.ZOOM: office.zoom, Platform.TEAMS: office.teams},
+        clock=office.clock,
+    )
 
 
 def maya_is_in(office: Office, cohort: Cohort, since: datetime) -> None:
