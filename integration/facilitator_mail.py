@@ -108,7 +108,8 @@ class FacilitatorMail:
         else:
             return None
         return _Letter(
-            name=f"{kind}.{session.week}",
+            # With its start: a session that is put off is told of again, for its new day.
+            name=f"{kind}.{session.week}.{begins:%Y%m%d%H%M}",
             week=session.week,
             subject=f"{subject}: week {session.week}, {cohort.name}",
             text=lambda connection: text(connection, cohort, session, now),

@@ -278,7 +278,7 @@ _MAP = {
         STAFF,
         _columns("""
             cohort_id: which cohort
-            letter: which mail: its kind, and of which week or of which move
+            letter: which mail: its kind, and of which week and start or of which move
             position: to which facilitator
             taken_until: until when whoever is about to send it has it to themselves
             sent_at: when it was sent

@@ -12,10 +12,12 @@ from sqlalchemy import update
 from course.model import Facilitator, Platform, SessionState
 from course.store import changes, cohorts, tables
 from course.store.database import Database
+from integration.amending import Amending
 from integration.facilitator_mail import FacilitatorMail
 from integration.mailing import Post
 from integration.provider import ProviderError
 from tests.attendance.room import HOST_NAME, Room, at
+from tests.integration.conftest import ACTOR
 
 MAYA, TOM = "Maya Patel", "Tom Becker"
 EVE = -16 * 60  # six in the evening before
@@ -140,6 +142,30 @@ def test_a_mail_that_did_not_go_is_tried_again(room: Room) -> None:
     box.broken = False
     room.clock.move(timedelta(minutes=1))
     assert mail.send_due() == 1
+
+
+def skip_week_2(room: Room) -> None:
+    amending = Amending(room.database, room.clock)
+    amending.skip_session(room.cohort_id, 2, expected=None, actor=ACTOR)
+
+
+@pytest.mark.parametrize(
+    ("minute", "subject"),
+    [(EVE, "Tomorrow: week 2, Spring 2027"), (10, "Missing now: week 2, Spring 2027")],
+)
+def test_a_session_put_off_after_its_mail_has_its_mail_on_the_new_day_too(
+    room: Room, minute: int, subject: str
+) -> None:
+    box = Letterbox()
+    mail = letters(room, box)
+    room.clock.now = at(minute)
+    mail.send_due()
+    room.clock.move(timedelta(hours=4))
+    skip_week_2(room)
+    room.clock.now = at(minute) + timedelta(weeks=1)
+    assert [mail.send_due(), mail.send_due()] == [1, 0]
+    assert box.to("lee@example.org") == [subject, subject]
+    assert len({str(message["Message-ID"]) for message in box.got}) == 2
 
 
 def move(room: Room) -> None:
