@@ -29,12 +29,14 @@ from course.store import (
     watches,
 )
 from course.store.database import Connection, Database
-from integration.mailing import Post
+from integration.mailing import AddressRefused, Post
 from integration.provider import ProviderError
 
 EVENING = 18  # o'clock, where the cohort is
 MISSING_AFTER, MISSING_UNTIL = timedelta(minutes=10), timedelta(minutes=40)
 TAKEN_FOR = timedelta(minutes=2)  # to send one mail; whoever died over it leaves it to another
+# A refused password is often put right in time; asked every minute, some servers lock one out.
+REFUSED_FOR = timedelta(minutes=10)
 MOVED_FOR = timedelta(days=6)  # a move is told at once; later than this it is no news any more
 ACTOR = "mail to facilitators"
 
@@ -140,7 +142,7 @@ class FacilitatorMail:
             settled = {
                 one.position
                 for one in facilitator_letters.read_letters(connection, cohort.id)
-                if one.letter == letter.name and one.settled_at is not None
+                if one.letter == letter.name and one.is_settled
             }
             left = [
                 (position, facilitator)
@@ -177,8 +179,9 @@ class FacilitatorMail:
                 facilitator_letters.note_letter(
                     connection,
                     *which,
-                    taken_until=now,
+                    taken_until=now + REFUSED_FOR if e.permanent else now,
                     refused_at=now if e.permanent else None,
+                    is_final=isinstance(e, AddressRefused),
                     problem=str(e),
                 )
             return False

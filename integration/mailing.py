@@ -36,8 +36,17 @@ TRUSTED = ("127.0.0.1", "::1", "localhost")
 log = structlog.get_logger(__name__)
 
 
+# RFC 3463, section 3: what is wrong with the sender, or with a rule of the server. Postfix says so
+# only when it is told the recipient: https://www.postfix.org/postconf.5.html#smtpd_delay_reject
+OURS = (b"5.1.7", b"5.1.8", b"5.7.")
+
+
+class AddressRefused(ProviderError):
+    """The server takes no mail for that address: not a matter of the sender, nor of the server."""
+
+
 class Post(Protocol):
-    """Hands one mail over. Raises `ProviderError`."""
+    """Hands one mail over. Raises `ProviderError`, or of it `AddressRefused`."""
 
     def send(self, message: EmailMessage) -> None: ...
 
@@ -73,8 +82,8 @@ class SmtpPost:
                     server.login(unquote(parts.username), unquote(parts.password or ""))
                 do(server)
         except smtplib.SMTPRecipientsRefused as e:
-            code = next((c for c, _ in e.recipients.values()), 550)
-            raise _refused(code) from None
+            code, says = next(iter(e.recipients.values()), (550, b""))
+            raise _refused(code, of_address=code >= 500 and not says.startswith(OURS)) from None
         except smtplib.SMTPResponseException as e:
             raise _refused(e.smtp_code) from None
         except (smtplib.SMTPException, OSError) as e:
@@ -83,9 +92,9 @@ class SmtpPost:
             ) from None
 
 
-def _refused(code: int) -> ProviderError:
+def _refused(code: int, *, of_address: bool = False) -> ProviderError:
     """The server's own text may hold the address: not quoted."""
-    return ProviderError(
+    return (AddressRefused if of_address else ProviderError)(
         f"The mail server refused with {code}. "
         "Check SMTP_URL, MAIL_FROM and the address that it goes to.",
         permanent=code >= 500,

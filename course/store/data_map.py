@@ -282,7 +282,8 @@ _MAP = {
             position: to which facilitator
             taken_until: until when whoever is about to send it has it to themselves
             sent_at: when it was sent
-            refused_at: when it was refused for good
+            refused_at: when it was first refused
+            is_final: whether it was refused for good
             problem: why
         """),
     ),

@@ -452,6 +452,7 @@ facilitator_letter = Table(
     Column("taken_until", UtcDateTime, nullable=False),
     Column("sent_at", UtcDateTime),
     Column("refused_at", UtcDateTime),
+    Column("is_final", Boolean, nullable=False),
     Column("problem", Text),
 )
 

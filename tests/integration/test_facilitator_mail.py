@@ -14,10 +14,11 @@ from course.store import changes, cohorts, tables
 from course.store.database import Database
 from integration.amending import Amending
 from integration.facilitator_mail import FacilitatorMail
-from integration.mailing import Post
+from integration.mailing import AddressRefused, Post, SmtpPost
 from integration.provider import ProviderError
 from tests.attendance.room import HOST_NAME, Room, at
 from tests.integration.conftest import ACTOR
+from tests.integration.test_mailing import mail_server
 
 MAYA, TOM = "Maya Patel", "Tom Becker"
 EVE = -16 * 60  # six in the evening before
@@ -218,7 +219,7 @@ def test_an_address_that_is_refused_for_good_keeps_nobody_else_from_their_one_ma
 ) -> None:
     box = Letterbox()
     mail = letters(pair, box)
-    box.refused["reed@example.org"] = ProviderError("Refused with 550.", permanent=True)
+    box.refused["reed@example.org"] = AddressRefused("Refused with 550.", permanent=True)
     pair.clock.now = at(EVE)
     for _ in range(30):
         mail.send_due()
@@ -235,7 +236,7 @@ def test_an_address_that_is_refused_for_good_keeps_nobody_else_from_their_one_ma
 def test_a_later_mail_that_arrives_settles_the_trouble_with_an_address(pair: Room) -> None:
     box = Letterbox()
     mail = letters(pair, box)
-    box.refused["reed@example.org"] = ProviderError("Refused with 550.", permanent=True)
+    box.refused["reed@example.org"] = AddressRefused("Refused with 550.", permanent=True)
     pair.clock.now = at(EVE)
     mail.send_due()
     box.refused.clear()
@@ -243,6 +244,68 @@ def test_a_later_mail_that_arrives_settles_the_trouble_with_an_address(pair: Roo
     mail.send_due()
     assert box.to("reed@example.org") == ["Missing now: week 2, Spring 2027"]
     assert [i for i in pair.attention() if i["kind"] == "mail"] == []
+
+
+@pytest.mark.parametrize(
+    ("what", "answer"),
+    [
+        ("password", "535 expired"),
+        ("sender", "553 not a sender of this server"),
+        ("content", "554 looks like spam"),
+        ("recipient", "553 5.7.1 <circle@practice.example>: Sender address rejected: not owned"),
+    ],
+)
+def test_what_the_server_refuses_of_ours_is_no_ones_address_and_is_tried_until_it_goes(
+    pair: Room, what: str, answer: str
+) -> None:
+    with mail_server() as (mailbox, url):
+        mail = letters(pair, SmtpPost(url))
+        pair.clock.now = at(EVE)
+        if what == "recipient":
+            mailbox.refuse = {"lee@example.org": answer, "reed@example.org": answer}
+        else:
+            setattr(mailbox, what, answer)
+        mail.send_due()
+        pair.clock.move(timedelta(minutes=20))
+        mail.send_due()
+        told = [i for i in pair.attention() if i["kind"] == "mail"]
+        assert len(told) == 2
+        assert {i["since"] for i in told} == {at(EVE).isoformat()}
+        assert all(f"refused with {answer[:3]}" in i["says"] for i in told)
+        mailbox.refuse, mailbox.sender, mailbox.password, mailbox.content = {}, "", "", ""
+        pair.clock.move(timedelta(minutes=20))
+        mail.send_due()
+        assert len(mailbox.to("lee@example.org")) == len(mailbox.to("reed@example.org")) == 1
+        assert [i for i in pair.attention() if i["kind"] == "mail"] == []
+
+
+def test_a_server_that_refuses_what_is_ours_is_not_asked_every_minute(pair: Room) -> None:
+    asked: list[str] = []
+
+    class Locked:
+        def send(self, message: EmailMessage) -> None:
+            asked.append(str(message["To"]))
+            raise ProviderError("Refused with 535.", permanent=True)
+
+    mail = letters(pair, Locked())
+    pair.clock.now = at(EVE)
+    for _ in range(30):
+        mail.send_due()
+        pair.clock.move(timedelta(minutes=1))
+    assert asked == ["lee@example.org", "reed@example.org"] * 3
+
+
+def test_an_address_that_the_server_does_not_know_is_not_tried_again(pair: Room) -> None:
+    with mail_server() as (mailbox, url):
+        mail = letters(pair, SmtpPost(url))
+        mailbox.refuse["reed@example.org"] = "550 5.1.1 no such mailbox"
+        pair.clock.now = at(EVE)
+        mail.send_due()
+        mailbox.refuse.clear()
+        pair.clock.move(timedelta(hours=1))
+        mail.send_due()
+        assert len(mailbox.to("lee@example.org")) == 1
+        assert mailbox.to("reed@example.org") == []
 
 
 def test_only_the_facilitator_whose_mail_did_not_go_gets_it_later(pair: Room) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 from icalendar import Calendar
 
 from course.model import CohortState, Platform
@@ -30,11 +32,25 @@ LONDON = ZoneInfo("Europe/London")
 
 
 class Mailbox:
-    """Keeps what it gets; refuses the addresses it is told to, with the code it is told."""
+    """Keeps what it gets; refuses the addresses it is told to, with the code it is told.
+
+    `sender` and `content` are what it says to those, `password` what is wrong with that.
+    """
 
     def __init__(self) -> None:
         self.got: list[EmailMessage] = []
         self.refuse: dict[str, str] = {}
+        self.sender = self.password = self.content = ""
+
+    def authenticate(self, *_: Any) -> AuthResult:
+        return AuthResult(success=not self.password, handled=False)
+
+    async def handle_MAIL(  # noqa: N802  the library's name
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
+    ) -> str:
+        if not self.sender:
+            envelope.mail_from = address
+        return self.sender or "250 OK"
 
     async def handle_RCPT(  # noqa: N802  the library's name
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
@@ -45,6 +61,8 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.content:
+            return self.content
         parsed = BytesParser(policy=default).parsebytes(envelope.content)
         self.got.append(parsed)
         return "250 OK"
@@ -53,13 +71,28 @@ class Mailbox:
         return [m for m in self.got if m["To"] == address]
 
 
+@contextmanager
+def mail_server() -> Iterator[tuple[Mailbox, str]]:
+    """One that wants a name and a password."""
+    mailbox, port = Mailbox(), free_port()
+    controller = Controller(
+        mailbox,
+        hostname="127.0.0.1",
+        port=port,
+        authenticator=mailbox.authenticate,
+        auth_require_tls=False,
+    )
+    controller.start()
+    try:
+        yield mailbox, f"smtp://practice:secret@127.0.0.1:{port}"
+    finally:
+        controller.stop()
+
+
 @pytest.fixture
 def server() -> Iterator[tuple[Mailbox, str]]:
-    mailbox, port = Mailbox(), free_port()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield mailbox, f"smtp://127.0.0.1:{port}"
-    controller.stop()
+    with mail_server() as made:
+        yield made
 
 
 def post(office: Office, url: str) -> Mailing:
@@ -183,6 +216,19 @@ def test_a_refused_address_keeps_nobody_else_from_their_mail(
         (problem,) = {m.problem for m in read_mail(connection, cohort.id) if m.problem}
     assert "refused with 550" in problem
     assert "maya" not in problem
+
+
+def test_what_the_server_refuses_of_ours_is_noted_of_each_carer_with_its_code(
+    office: Office, server: tuple[Mailbox, str]
+) -> None:
+    mailbox, url = server
+    mailbox.password = "expired"
+    cohort, mailing = office.open(), post(office, url)
+    mailing.send_due(cohort.id, Straight())
+    with office.database.read() as connection:
+        problems = [m.problem or "" for m in read_mail(connection, cohort.id)]
+    assert len(problems) == 3
+    assert all("refused with 535" in problem for problem in problems)
 
 
 def test_a_mail_server_that_is_away_is_asked_again(office: Office) -> None:

@@ -22,5 +22,6 @@ def upgrade() -> None:
         sa.Column("taken_until", UtcDateTime(), nullable=False),
         sa.Column("sent_at", UtcDateTime(), nullable=True),
         sa.Column("refused_at", UtcDateTime(), nullable=True),
+        sa.Column("is_final", sa.Boolean(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=True),
     )
