@@ -31,6 +31,7 @@ from course.store import (
 from course.store.database import Connection, Database
 from integration.mailing import AddressRefused, Post
 from integration.provider import ProviderError
+from integration.told_before import Trail
 
 EVENING = 18  # o'clock, where the cohort is
 MISSING_AFTER, MISSING_UNTIL = timedelta(minutes=10), timedelta(minutes=40)
@@ -45,17 +46,20 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Letter:
-    """One mail; `name` is what it is remembered by. `text` may take long to find out."""
+    """One mail; `name` is what it is remembered by. `text` may take long to find out.
+
+    `action` is what the audit trail calls it. Release 1.0 knows by the trail alone what was told:
+    the actions are its own, so that it finds them when it still runs beside this one.
+    `weeks`: with which of them it may stand there, from `since` on.
+    """
 
     name: str
+    action: str
+    since: datetime
+    weeks: tuple[int, ...]
     week: int
     subject: str
     text: Callable[[Connection], str]
-
-    @property
-    def action(self) -> str:
-        """What the audit trail calls it."""
-        return f"mail.{self.name.partition('.')[0]}"
 
 
 class FacilitatorMail:
@@ -79,6 +83,7 @@ class FacilitatorMail:
     def send_due(self) -> int:
         """Send what is due and was not sent; how many mails."""
         now, sent = self._clock(), 0
+        trail = Trail(actor=ACTOR, since=now - MOVED_FOR)
         with self._database.read() as connection:
             moved = cohorts.moved_since(connection, now - MOVED_FOR)
             near = registers.sessions_between(
@@ -86,12 +91,12 @@ class FacilitatorMail:
             )
         for cohort_id in moved:
             cohort = self._read(cohort_id)
-            sent += self._tell(cohort, self._moved(cohort, now)) if cohort else 0
+            sent += self._tell(cohort, self._moved(cohort, now), trail) if cohort else 0
         for cohort_id, week in near:
             cohort = self._read(cohort_id)
             session = cohort.session(week) if cohort else None
             if cohort is not None and session is not None:
-                sent += self._tell(cohort, self._due(cohort, session, now))
+                sent += self._tell(cohort, self._due(cohort, session, now), trail)
         return sent
 
     def _read(self, cohort_id: str) -> Cohort | None:
@@ -104,14 +109,19 @@ class FacilitatorMail:
         local = now.astimezone(ZoneInfo(cohort.timezone))
         eve = begins.astimezone(local.tzinfo).replace(hour=EVENING, minute=0) - timedelta(days=1)
         if eve <= now < begins:
+            since = eve
             kind, subject, text = "evening", "Tomorrow", _evening
         elif begins + MISSING_AFTER <= now < begins + MISSING_UNTIL:
+            since = begins + MISSING_AFTER
             kind, subject, text = "missing", "Missing now", _missing
         else:
             return None
         return _Letter(
             # With its start: a session that is put off is told of again, for its new day.
             name=f"{kind}.{session.week}.{begins:%Y%m%d%H%M}",
+            action=f"mail.{kind}",
+            since=since,
+            weeks=(session.week,),
             week=session.week,
             subject=f"{subject}: week {session.week}, {cohort.name}",
             text=lambda connection: text(connection, cohort, session, now),
@@ -129,20 +139,32 @@ class FacilitatorMail:
         )
         return _Letter(
             name=f"moved.{at:%Y%m%d%H%M%S}",
+            action=f"mail.moved.{at:%m%d%H%M%S}",
+            since=at,
+            weeks=tuple(s.week for s in cohort.sessions),  # whichever came next when it was told
             week=session.week,
             subject=f"On {platform} now: {cohort.name}",
             text=lambda _connection: says,
         )
 
-    def _tell(self, cohort: Cohort, letter: _Letter | None) -> int:
+    def _tell(self, cohort: Cohort, letter: _Letter | None, trail: Trail) -> int:
         """Send it, if there is anything, to those who have not got it; how many mails."""
         if letter is None:
             return 0
         with self._database.read() as connection:
+            told = trail.told(
+                connection,
+                action=letter.action,
+                subjects=[f"{cohort.id}/{week}" for week in letter.weeks],
+                since=letter.since,
+            )
+            known = facilitator_letters.read_letters(connection, cohort.id)
+            # What this release sends it notes in both at one instant: any other line is of an
+            # older one, which wrote it when it had told everybody.
+            if told - {one.sent_at for one in known}:
+                return 0
             settled = {
-                one.position
-                for one in facilitator_letters.read_letters(connection, cohort.id)
-                if one.letter == letter.name and one.is_settled
+                one.position for one in known if one.letter == letter.name and one.is_settled
             }
             left = [
                 (position, facilitator)

@@ -117,12 +117,20 @@ def audited_since(
     connection: Connection, *, actor: str, action: str, subject: str, since: datetime
 ) -> bool:
     """Whether that person did that to that subject since then."""
+    done = done_to_since(connection, actor=actor, action=action, since=since)
+    return any(subject == to for _, to in done)
+
+
+def done_to_since(
+    connection: Connection, *, actor: str, action: str, since: datetime
+) -> list[tuple[datetime, str]]:
+    """When that person did that since then, and to what."""
     table = tables.audit
     who = audit_trail.done_by(connection, actor, action)
     rows = connection.execute(
-        select(table.c.subject).where(table.c.done_by == who, table.c.at >= since)
+        select(table.c.at, table.c.subject).where(table.c.done_by == who, table.c.at >= since)
     )
-    return subject in rows.scalars()
+    return [(at, subject) for at, subject in rows]
 
 
 def done_since(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from email.message import EmailMessage
 
@@ -10,9 +11,10 @@ import pytest
 from sqlalchemy import update
 
 from course.model import Facilitator, Platform, SessionState
-from course.store import changes, cohorts, tables
+from course.store import access, changes, cohorts, tables
 from course.store.database import Database
 from integration.amending import Amending
+from integration.facilitator_mail import ACTOR as SENDER
 from integration.facilitator_mail import FacilitatorMail
 from integration.mailing import AddressRefused, Post, SmtpPost
 from integration.provider import ProviderError
@@ -167,6 +169,24 @@ def test_a_session_put_off_after_its_mail_has_its_mail_on_the_new_day_too(
     assert [mail.send_due(), mail.send_due()] == [1, 0]
     assert box.to("lee@example.org") == [subject, subject]
     assert len({str(message["Message-ID"]) for message in box.got}) == 2
+
+
+def test_another_hour_of_the_session_is_told_the_same_evening(room: Room) -> None:
+    box = Letterbox()
+    room.clock.now = at(EVE)
+    letters(room, box).send_due()
+    with room.database.write() as connection:
+        cohort = cohorts.read_cohort(connection, room.cohort_id)
+        assert cohort is not None
+        session, later = cohort.sessions[1], timedelta(hours=1)
+        changes.save_session(
+            connection,
+            cohort.id,
+            replace(session, starts_at=session.starts_at + later, ends_at=session.ends_at + later),
+        )
+    room.clock.move(timedelta(minutes=30))
+    assert [letters(room, box).send_due() for _ in range(2)] == [1, 0]
+    assert "Saturday 16 January, 11:00 to 13:00" in box.got[-1].get_content()
 
 
 def move(room: Room) -> None:
@@ -355,3 +375,84 @@ def test_a_mail_that_a_dead_process_had_in_hand_is_sent_by_another(pair: Room) -
         letters(pair, box).send_due()
     assert len(box.to("lee@example.org")) == 1
     assert len(box.to("reed@example.org")) == 1
+
+
+def told_by_an_older_release(room: Room, action: str, week: int) -> None:
+    """It remembered what it sent by a line of the trail, and by nothing else."""
+    with room.database.write() as connection:
+        access.add_audit(
+            connection,
+            actor=SENDER,
+            action=action,
+            subject=f"{room.cohort_id}/{week}",
+            now=room.clock.now,
+        )
+
+
+@pytest.mark.parametrize(("minute", "action"), [(EVE, "mail.evening"), (10, "mail.missing")])
+def test_what_an_older_release_told_of_a_session_is_not_told_again(
+    room: Room, minute: int, action: str
+) -> None:
+    room.clock.now = at(minute)
+    told_by_an_older_release(room, action, 2)
+    box = Letterbox()
+    room.clock.move(timedelta(minutes=5))
+    letters(room, box).send_due()
+    assert box.got == []
+    room.clock.now = at(minute) + timedelta(weeks=1)
+    letters(room, box).send_due()
+    assert len(box.got) == 1  # that one is of week 3
+
+
+def test_a_move_that_an_older_release_told_before_an_earlier_session_is_not_told_again(
+    room: Room,
+) -> None:
+    room.clock.now = at(EVE - 24 * 60)
+    move(room)
+    told_by_an_older_release(room, f"mail.moved.{room.clock.now:%m%d%H%M%S}", 2)
+    box = Letterbox()
+    room.clock.now = at(180)  # the next session is that of week 3
+    letters(room, box).send_due()
+    assert [m for m in box.got if "On Zoom now" in str(m["Subject"])] == []
+
+
+def test_what_an_older_release_told_before_a_session_was_put_off_is_told_of_its_new_day(
+    room: Room,
+) -> None:
+    room.clock.now = at(EVE)
+    told_by_an_older_release(room, "mail.evening", 2)
+    room.clock.move(timedelta(hours=1))
+    skip_week_2(room)
+    room.clock.now = at(EVE) + timedelta(weeks=1)
+    box = Letterbox()
+    letters(room, box).send_due()
+    assert box.to("lee@example.org") == ["Tomorrow: week 2, Spring 2027"]
+
+
+def test_a_facilitator_who_is_told_later_is_not_kept_from_it_by_the_trail_of_the_others(
+    pair: Room,
+) -> None:
+    box = Letterbox()
+    pair.clock.now = at(EVE)
+    box.refused["reed@example.org"] = ProviderError("Try later: 451.", permanent=False)
+    letters(pair, box).send_due()
+    told_by_an_older_release(pair, "mail.evening", 5)  # of another session
+    pair.clock.move(timedelta(minutes=1))
+    box.refused.clear()
+    letters(pair, box).send_due()
+    assert len(box.to("reed@example.org")) == 1
+
+
+def test_an_older_release_beside_finds_in_the_trail_what_this_one_told(room: Room) -> None:
+    room.clock.now = at(EVE - 24 * 60)
+    move(room)
+    moved_at = room.clock.now
+    assert letters(room, Letterbox()).send_due() == 1
+    with room.database.read() as connection:
+        assert access.audited_since(
+            connection,
+            actor=SENDER,
+            action=f"mail.moved.{moved_at:%m%d%H%M%S}",
+            subject=f"{room.cohort_id}/2",
+            since=moved_at,
+        )
