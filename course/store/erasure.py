@@ -52,10 +52,12 @@ _WRITTEN = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traces:
     """Everything by which a carer can be found. `shared_email`: another carer has it as well, so
-    neither the address nor the invitation tells whose a fact is.
+    neither the address nor the invitation tells whose a fact is. `enrolments`: the ids of the same
+    person, who is no other carer for having left and come back.
     """
 
     carer: Carer
+    enrolments: frozenset[str]
     token_hash: str
     events: tuple[ParticipantEvent, ...]
     names: frozenset[str]
@@ -105,18 +107,16 @@ def same_address(connection: Connection, email: str, but: Iterable[str]) -> list
 def find_traces(connection: Connection, cohort: Cohort, carer: Carer, *, now: datetime) -> Traces:
     """Look for a carer in everything that is stored of their cohort."""
     evidence = read_evidence(connection, cohort)
-    others = [c for c in cohort.carers if c.id != carer.id]
+    enrolments = frozenset({carer.id, *same_person(connection, carer.id)})
+    others = [c for c in cohort.carers if c.id not in enrolments]
     # A number shows who dialled in.
     names = {carer.name, *carer.former_names, carer.phone or "", *carer.former_phones}
     emails = {e.casefold() for e in (carer.email, *carer.former_emails)}
     namesakes = {plain_name(n) for c in others for n in (c.name, *c.former_names)}
     shared = any({c.email.casefold(), *c.former_emails} & emails for c in others)
     way_in = _way_in(connection, carer.id)
-    found = {
-        e.key: e
-        for c in Judge(cohort, evidence, now=now).all_connections_of(carer.id)
-        for e in c.events
-    }
+    judge = Judge(cohort, evidence, now=now)
+    found = {e.key: e for c in judge.all_connections_of(carer.id) for e in c.events}
     names |= {e.participant.display_name for e in found.values() if e.participant}
     own_names = {n for n in map(plain_name, names) if n} - namesakes
     traits: set[Trait] = {("carer", carer.id), *(("name", n) for n in own_names)}
@@ -136,11 +136,17 @@ def find_traces(connection: Connection, cohort: Cohort, carer: Carer, *, now: da
         for e in evidence.events
         if e.connection_ref in refs or (e.connection_ref is None and e.seat_ref in seats)
     }
+    # What was seen of them in another enrolment stays with that one: somebody may have been
+    # attested at their device then.
+    for one in enrolments - {carer.id}:
+        for key in {e.key for c in judge.all_connections_of(one) for e in c.events}:
+            found.pop(key, None)
     hashed = connection.execute(
         select(tables.carer.c.join_token_hash).where(tables.carer.c.id == carer.id)
     ).scalar_one()
     return Traces(
         carer=carer,
+        enrolments=enrolments,
         token_hash=hashed,
         events=tuple(found.values()),
         names=frozenset(n for n in names if plain_name(n) in own_names),
@@ -196,8 +202,13 @@ def erase(
     for table in tables_of_carers():
         connection.execute(delete(table).where(table.c.carer_id == carer.id))
     table = tables.carer
+    # Whom a restored backup brings back is erased one enrolment after the other: those before and
+    # after this one are still one person.
+    earlier = connection.execute(
+        select(table.c.transferred_from).where(table.c.id == carer.id)
+    ).scalar()
     connection.execute(
-        update(table).where(table.c.transferred_from == carer.id).values(transferred_from=None)
+        update(table).where(table.c.transferred_from == carer.id).values(transferred_from=earlier)
     )
     connection.execute(delete(table).where(table.c.id == carer.id))
     standings.bring_up_to_date(connection, cohort.id, now=now)  # others' items may name them
@@ -255,7 +266,7 @@ def _strip_events(
 
 def _hider(cohort: Cohort, traces: Traces) -> Rewrite:
     """Takes the carer's names and addresses out of a text."""
-    kept = [c.name for c in cohort.carers if c.id != traces.carer.id]
+    kept = [c.name for c in cohort.carers if c.id not in traces.enrolments]
     own = (traces.carer.name, *traces.carer.former_names)
     hide = hiding(own, shown=traces.names, kept=kept, any_case=True)
     emails = () if traces.shared_email else (traces.carer.email, *traces.carer.former_emails)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -89,7 +89,7 @@ class Erasures:
                     erased_at=now,
                     made_by=actor,
                     scope="carer",
-                    reason=_without(reason, traces),
+                    reason=_without(reason, [traces for _, traces in found]),
                     hash_key=key,
                     hashes=tuple(sorted(marks.hashes)),
                 )
@@ -201,11 +201,10 @@ class Erasures:
         self.file.replace(stones)
 
 
-def _without(reason: str, traces: Traces) -> str:
-    """The reason, should it hold the carer's own name or address."""
-    for text in sorted(
-        {*traces.names, traces.carer.name, traces.carer.email}, key=len, reverse=True
-    ):
+def _without(reason: str, found: Sequence[Traces]) -> str:
+    """The reason, should it hold the carer's own name or address, of whichever enrolment."""
+    own = {text for t in found for text in (*t.names, t.carer.name, t.carer.email)}
+    for text in sorted(own, key=len, reverse=True):
         reason = reason.replace(text, GONE)
     return reason
 
