@@ -139,9 +139,13 @@ class Roster:
         self._by_invitation: dict[str, list[Carer]] = {}
         self._by_email: dict[str, list[Carer]] = {}
         self._by_name: dict[str, list[Carer]] = {}
+        self._enrolments: dict[str, list[Carer]] = {}
         self.carers = {carer.id: carer for carer in cohort.carers}
         for carer in sorted(cohort.carers, key=lambda c: c.order):
             ever = self._ever(carer)
+            same_person = self._enrolments.setdefault(ever[-1].id, [])
+            same_person.append(carer)
+            self._enrolments[carer.id] = same_person
             refs = {r for c in ever for r in (c.invitation_ref, *c.former_invitation_refs) if r}
             for ref in sorted(refs):
                 self._by_invitation.setdefault(ref, []).append(carer)
@@ -163,9 +167,17 @@ class Roster:
     def _ever(self, carer: Carer) -> list[Carer]:
         """A carer with what they were in this cohort before they left and came back."""
         found = [carer]
-        while (earlier := self.carers.get(found[-1].transferred_from or "")) is not None:
+        while earlier := self.carers.get(found[-1].was_here_as or found[-1].transferred_from or ""):
             found.append(earlier)
         return found
+
+    def _enrolled_as(self, carer_id: str | None, at: datetime) -> str | None:
+        """Who the person whom a word names was then: it holds also after they came back."""
+        named = self.carers.get(carer_id or "")
+        if named is None:
+            return carer_id
+        then = (c.id for c in (named, *self._enrolments[named.id]) if _took_part(c, at))
+        return next(then, carer_id)
 
     def identify(self, connection: Connection, before: Sequence[Connection] = ()) -> Identity:
         """Who that was, by everything that was seen on the connection together.
@@ -198,7 +210,8 @@ class Roster:
             link = self._links.get(_short(key))
             if link is not None:
                 how = f"{link.made_by} said so"
-                return Identity(carer_id=link.carer_id, known=True, how=how, link=link)
+                then = self._enrolled_as(link.carer_id, connection.began_at)
+                return Identity(carer_id=then, known=True, how=how, link=link)
         return self._by_join_page(connection, names, before)
 
     def _one_of(self, carers: Sequence[Carer], names: Sequence[str], how: str) -> Identity:
@@ -277,11 +290,13 @@ def _taking_part(carers: Sequence[Carer], at: datetime) -> list[Carer]:
 
     Whoever left and came back is two carers by one name: of them only the one who took part.
     """
-    there = [
-        c for c in carers if c.enrolled_at <= at and (c.withdrawn_at is None or at < c.withdrawn_at)
-    ]
+    there = [c for c in carers if _took_part(c, at)]
     names = {plain_name(c.name) for c in there}
     return [*there, *(c for c in carers if c not in there and plain_name(c.name) not in names)]
+
+
+def _took_part(carer: Carer, at: datetime) -> bool:
+    return carer.enrolled_at <= at and (carer.withdrawn_at is None or at < carer.withdrawn_at)
 
 
 def _was_gone(earlier: Connection, at: datetime) -> bool:

@@ -256,7 +256,8 @@ class Carer:
     `invitation_ref` is what the platform calls this carer's personal link; two carers with one
     e-mail address may share it; `former_invitation_refs` are links that are gone, by which older
     evidence still knows them. `enrolled_at` is when they were enrolled, `transferred_from` the
-    same person's id in the cohort they came from; `phone` is for a call when they are missing.
+    same person's id in the cohort they came from; `was_here_as` their id in this cohort before they
+    went to another one and came back; `phone` is for a call when they are missing.
     `former_names`, `former_emails` and `former_phones` are those that were put right since:
     older evidence knows them by these. `restricted`: kept, but neither shown to anybody but an
     admin nor written to.
@@ -273,6 +274,7 @@ class Carer:
     invitation_ref: str | None = None
     former_invitation_refs: tuple[str, ...] = ()
     transferred_from: str | None = None
+    was_here_as: str | None = None
     former_names: tuple[str, ...] = ()
     former_emails: tuple[str, ...] = ()
     former_phones: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from course.restriction import RESTRICTED
 from course.store import cohort_queries as queries
 from course.store import tables
 from course.store.hashing import token_hash
+from course.store.returning import who_was_here
 from course.store.rules import read_rule, rule_json
 from course.store.series import read_series
 from course.store.tombstones import welcome_back
@@ -383,12 +384,18 @@ def read_carer_cohort(connection: Connection, carer_id: str) -> str | None:
 
 def read_enrolments(connection: Connection, cohort_id: str) -> list[Enrolment]:
     """The cohort's carers with their links, by household and position."""
-    rows = connection.execute(queries.ENROLMENTS, {"cohort_id": cohort_id}).mappings()
+    rows = connection.execute(queries.ENROLMENTS, {"cohort_id": cohort_id}).mappings().all()
+    was_here = who_was_here(connection, {row["id"]: row["transferred_from"] for row in rows})
     former = _former_invitations(connection, cohort_id)
     corrected = _former_names(connection, cohort_id)
     found = [
         Enrolment(
-            carer=_carer(row, tuple(former.get(row["id"], ())), corrected.get(row["id"], ())),
+            carer=_carer(
+                row,
+                tuple(former.get(row["id"], ())),
+                corrected.get(row["id"], ()),
+                was_here.get(row["id"]),
+            ),
             join_token=row["join_token"],
             platform_join_url=row["join_url"],
             invitation_tried=row["invited"] is not None,
@@ -424,6 +431,7 @@ def _carer(
     row: RowMapping,
     former_invitation_refs: tuple[str, ...],
     corrected: tuple[_Was, ...],
+    was_here_as: str | None,
 ) -> Carer:
     return Carer(
         id=row["id"],
@@ -437,6 +445,7 @@ def _carer(
         invitation_ref=row["invitation_ref"],
         former_invitation_refs=former_invitation_refs,
         transferred_from=row["transferred_from"],
+        was_here_as=was_here_as,
         former_names=tuple(dict.fromkeys(was[0] for was in corrected if was[0] != row["name"])),
         former_emails=tuple(dict.fromkeys(was[1] for was in corrected if was[1] != row["email"])),
         former_phones=tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -10,7 +10,7 @@ import pytest
 
 from course.model import AllSessions, Carer, CohortState, ParticipantEvent, Platform, Verdict
 from course.reports import AttendanceReport, build_report
-from course.store import cohorts, evidence
+from course.store import cohorts, evidence, statements
 from course.store import series as series_store
 from course.store.database import Database, Transaction
 from course.store.erasure import same_person
@@ -29,6 +29,7 @@ MAYA, DEV, ANN = (
 )
 BEFORE_WEEK_3 = WEEK_2 + timedelta(days=3)
 WEEK_4 = timedelta(weeks=2)  # after week 2
+IPAD = who("iPad", None)
 
 
 class Desk:
@@ -246,3 +247,94 @@ def test_whoever_comes_back_is_let_in_again(
         found = cohorts.read_enrolments(connection, cohort.id)
     links = {e.carer.name: e.platform_join_url for e in found if e.carer.withdrawn_at is None}
     assert all(links.values())
+
+
+def pointed_out(desk: Desk) -> None:
+    """In week 2 a facilitator says that "iPad" is Maya."""
+    desk.told([*held(), *stay(0, 120, "c1", IPAD)])
+    (stranger,) = desk.report().registers[1].unmatched
+    said(desk, stranger.ref, "carer-1")
+
+
+def said(desk: Desk, ref: str, carer_id: str) -> None:
+    with desk.database.write() as connection:
+        statements.add_link(
+            connection,
+            "cohort-1",
+            ref=ref,
+            carer_id=carer_id,
+            taken_back=False,
+            made_by="Ann",
+            now=desk.clock.now,
+        )
+
+
+def enrolled_again(desk: Desk) -> str:
+    return next(c.id for c in desk.people() if c.name == "Maya Patel" and c.withdrawn_at is None)
+
+
+def left_and_came_back(desk: Desk) -> None:
+    desk.leave("carer-1", "carer-2")
+    desk.enrol("H1", MAYA)
+
+
+def was_transferred_and_back(desk: Desk) -> None:
+    desk.transfer(desk.transfer("H1", "cohort-1", "cohort-2"), "cohort-2", "cohort-1")
+
+
+def went_twice(desk: Desk) -> None:
+    was_transferred_and_back(desk)
+    desk.clock.now += timedelta(hours=1)
+    was_transferred_and_back(desk)
+
+
+@pytest.mark.parametrize("story", [left_and_came_back, was_transferred_and_back, went_twice])
+def test_a_remembered_word_names_the_person_also_after_they_came_back(
+    desk: Desk, story: Callable[[Desk], None]
+) -> None:
+    pointed_out(desk)
+    desk.clock.now = BEFORE_WEEK_3
+    story(desk)
+    desk.told([*held(), *stay(0, 120, "c1", IPAD)], later=WEEK_4)
+    report = desk.report()
+    again = enrolled_again(desk)
+    weeks = [r.weeks for r in report.registers]
+    assert weeks[1]["carer-1"].minutes_present == 120
+    assert weeks[3][again].minutes_present == 120
+    assert weeks[3]["carer-1"].minutes_present == 0
+    assert weeks[3][again].verdict is not Verdict.ABSENT
+    assert report.registers[3].unmatched == ()
+
+
+def test_a_word_said_after_they_came_back_names_the_person_in_the_weeks_before_too(
+    desk: Desk,
+) -> None:
+    desk.told([*held(), *stay(0, 120, "c1", IPAD)])
+    desk.clock.now = BEFORE_WEEK_3
+    left_and_came_back(desk)
+    (stranger,) = desk.report().registers[1].unmatched
+    again = enrolled_again(desk)
+    said(desk, stranger.ref, again)
+    weeks = desk.report().registers[1].weeks
+    assert (weeks["carer-1"].minutes_present, weeks[again].minutes_present) == (120, 0)
+
+
+def test_a_word_about_weeks_without_them_stays_with_whom_it_named(desk: Desk) -> None:
+    pointed_out(desk)
+    desk.clock.now = BEFORE_WEEK_3
+    desk.leave("carer-1")
+    desk.told([*held(), *stay(0, 120, "c1", IPAD)], later=timedelta(weeks=1))
+    desk.clock.now = BEFORE_WEEK_3 + timedelta(days=8)
+    desk.enrol("H1", MAYA, DEV)
+    weeks = desk.report().registers[2].weeks
+    assert weeks["carer-1"].minutes_present == 120
+    assert weeks[enrolled_again(desk)].minutes_present == 0
+
+
+def test_a_link_from_before_is_known_after_a_way_through_another_cohort(desk: Desk) -> None:
+    desk.clock.now = BEFORE_WEEK_3
+    was_transferred_and_back(desk)
+    again = enrolled_again(desk)
+    desk.told([*held(), *stay(0, 120, "c1", who("iPad", "r1"))], later=WEEK_4)
+    weeks = desk.report().registers[3].weeks
+    assert (weeks["carer-1"].minutes_present, weeks[again].minutes_present) == (0, 120)
