@@ -23,7 +23,7 @@ from integration.households import (
     NewCarer,
     NewHousehold,
     draft_carers,
-    earlier_enrolment,
+    earlier_enrolments,
     free_reference,
     reference_there,
     who_is_new,
@@ -235,7 +235,7 @@ class Amending:
                 connection,
                 cohort,
                 replace(household, carers=coming),
-                [earlier_enrolment(cohort, reference, person) for person in coming],
+                earlier_enrolments(cohort, reference, coming),
             )
             return self._changed(connection, cohort_id, actor, "household.enrol")
 

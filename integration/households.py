@@ -103,14 +103,32 @@ def who_is_new(cohort: Cohort, household: NewHousehold) -> tuple[NewCarer, ...] 
     return coming if coming and len(here) == len(staying) else None
 
 
-def earlier_enrolment(cohort: Cohort, reference: str, person: NewCarer) -> str | None:
-    """Who somebody that comes back was before: whoever left that household under that name."""
+def earlier_enrolments(
+    cohort: Cohort, reference: str, coming: Sequence[NewCarer]
+) -> list[str | None]:
+    """Who each that comes back was before: whoever left that household under that name.
+
+    Of several of one name (a father and his son) the one with the same address; where no address
+    tells, nobody: to be taken for another is worse than to begin anew.
+    """
+    went_on = {c.transferred_from for c in cohort.carers}
     left = [
         c
         for c in cohort.carers
-        if c.household == reference and c.withdrawn_at is not None and person.is_called_like(c)
+        if c.household == reference and c.withdrawn_at is not None and c.id not in went_on
     ]
-    return max(left, key=lambda c: (c.enrolled_at, c.id)).id if left else None
+    found: list[str | None] = []
+    for person in coming:
+        alike = [c for c in left if person.is_called_like(c)]
+        same = [c for c in alike if person.has_address_of(c)]
+        known = same or (alike if len(alike) == 1 and _only(coming, person) else [])
+        found.append(known[0].id if len(known) == 1 else None)
+    return found
+
+
+def _only(coming: Sequence[NewCarer], person: NewCarer) -> bool:
+    """Whether nobody else of that name comes with them."""
+    return sum(plain_name(other.name) == plain_name(person.name) for other in coming) == 1
 
 
 def reference_there(target: Cohort, household: NewHousehold, came_from: Collection[str]) -> str:

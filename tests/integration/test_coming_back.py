@@ -117,6 +117,19 @@ def test_a_household_that_left_comes_back_under_its_reference(desk: Desk) -> Non
     assert len(desk.people()) == 4
 
 
+def test_a_father_and_a_son_of_one_name_stay_two_people(desk: Desk) -> None:
+    son = NewCarer(name="Tom Hill", email="son@example.com")
+    father = NewCarer(name="Tom Hill", email="father@example.com")
+    desk.enrol("H9", son, father)
+    was = {c.id: c.email for c in desk.people() if c.household == "H9"}
+    desk.leave(*was)
+    desk.clock.now = BEFORE_WEEK_3
+    desk.enrol("H9", father, replace(son, email="son@example.org"))
+    back = [c for c in desk.people() if c.household == "H9" and c.withdrawn_at is None]
+    # The son's address is another one now: nothing says that he was the one of the two.
+    assert [was.get(c.transferred_from or "") for c in back] == ["father@example.com", None]
+
+
 def test_one_of_a_couple_is_withdrawn_and_enrolled_again_beside_the_other(desk: Desk) -> None:
     desk.leave("carer-2")
     desk.clock.now = BEFORE_WEEK_3
