@@ -17,6 +17,7 @@ from typing import Protocol
 
 from course.store import pace
 from course.store.database import STORAGE_TROUBLE, Database
+from integration.places import Places
 from integration.provider import ProviderError
 
 # Calls a second for the whole account, by Zoom's plan and the category of the call.
@@ -62,6 +63,7 @@ class SharedPace:
     ) -> None:
         self._database = database
         self._holder = holder
+        self._places = Places(database, holder=holder, wall=wall)
         self._is_sure = is_sure
         self._limits = ZOOM_LIMITS[zoom_plan]
         self._wall = wall
@@ -114,31 +116,13 @@ class SharedPace:
             try:
                 yield
             finally:
-                self._give_back(bucket, place, until)
+                self._places.give_back(bucket, place, until)
 
     def _find_place(self, bucket: str) -> tuple[int, float]:
         begins = self._wall()
-        while (now := self._wall()) - begins <= LONGEST:
-            try:
-                with self._database.write() as connection:
-                    place = pace.take_place(
-                        connection,
-                        bucket,
-                        places=MAILBOX_PLACES,
-                        holder=self._holder,
-                        until=now + HELD,
-                        now=now,
-                    )
-            except STORAGE_TROUBLE:
-                place = None
-            if place is not None:
-                return place, now + HELD
+        while self._wall() - begins <= LONGEST:
+            taken = self._places.take(bucket, of=MAILBOX_PLACES, held=HELD)
+            if taken is not None:
+                return taken
             self._sleep(LOOK)
         raise ProviderError("Many calls to this mailbox are waiting in line.", permanent=False)
-
-    def _give_back(self, bucket: str, place: int, until: float) -> None:
-        try:
-            with self._database.write() as connection:
-                pace.give_place_back(connection, bucket, place, until=until)
-        except STORAGE_TROUBLE:
-            return  # it is free again by itself

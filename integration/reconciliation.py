@@ -28,11 +28,12 @@ from course.model import (
 )
 from course.rehearsal import rehearsal_spans
 from course.reports import verdicts_json
-from course.store import access, cohorts, evidence, looked, pace, registers, revisions
+from course.store import access, cohorts, evidence, looked, registers, revisions
 from course.store.database import Connection, Database
 from course.store.holding import hold_cohorts
 from course.store.registers import WINDOW_AFTER, WINDOW_BEFORE
 from course.store.series import StoredSeries
+from integration.places import Places
 from integration.provider import MeetingProvider, PlatformRecord, ProviderError, Series
 
 # How long after a session's end its record is asked for again; it may come a day later.
@@ -83,6 +84,7 @@ class Reconciliation:
         self._providers = providers
         self._clock = clock
         self._closed = closed
+        self._places = Places(database, holder="reconciliation", wall=lambda: clock().timestamp())
 
     def close(self, cohort_id: str, week: int, *, actor: str) -> None:
         """A person closes the register: fetch the record, store it, close.
@@ -163,18 +165,13 @@ class Reconciliation:
     @contextmanager
     def _alone_with(self, cohort_id: str) -> Iterator[bool]:
         """Whether no other process is reading a record of this cohort; none is meanwhile."""
-        now, bucket = self._clock().timestamp(), f"record {cohort_id}"
-        until = now + HELD.total_seconds()
-        with self._database.write() as connection:
-            place = pace.take_place(
-                connection, bucket, places=1, holder="reconciliation", until=until, now=now
-            )
+        bucket = f"record {cohort_id}"
+        taken = self._places.take(bucket, of=1, held=HELD.total_seconds())
         try:
-            yield place is not None
+            yield taken is not None
         finally:
-            if place is not None:
-                with self._database.write() as connection:
-                    pace.give_place_back(connection, bucket, place, until=until)
+            if taken is not None:
+                self._places.give_back(bucket, *taken)
 
     def _reconcile(self, cohort_id: str, week: int) -> bool:
         """Judged now, not as when the round began: that may be long ago, and others may read."""

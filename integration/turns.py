@@ -14,6 +14,7 @@ from typing import Protocol
 
 from course.store import pace
 from course.store.database import STORAGE_TROUBLE, Database
+from integration.places import Places
 
 BUCKET = "housekeeping"
 HELD = 120.0  # seconds after which the turn of a process that died or stands still is over
@@ -38,7 +39,7 @@ class Turns:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._database = database
-        self._holder = holder
+        self._places = Places(database, holder=holder, wall=wall)
         self._wall = wall
         self._sleep = sleep
 
@@ -63,30 +64,9 @@ class Turns:
         try:
             yield go_on
         finally:
-            self._give_back(place, until)
+            self._places.give_back(BUCKET, place, until)
 
     def _wait(self) -> tuple[int, float]:
-        while True:
-            now = self._wall()
-            try:
-                with self._database.write() as connection:
-                    place = pace.take_place(
-                        connection,
-                        BUCKET,
-                        places=1,
-                        holder=self._holder,
-                        until=now + HELD,
-                        now=now,
-                    )
-            except STORAGE_TROUBLE:
-                place = None
-            if place is not None:
-                return place, now + HELD
+        while (taken := self._places.take(BUCKET, of=1, held=HELD)) is None:
             self._sleep(LOOK)
-
-    def _give_back(self, place: int, until: float) -> None:
-        try:
-            with self._database.write() as connection:
-                pace.give_place_back(connection, BUCKET, place, until=until)
-        except STORAGE_TROUBLE:
-            return  # it runs out by itself
+        return taken
