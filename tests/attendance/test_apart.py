@@ -114,6 +114,18 @@ def test_a_viewers_page_shows_no_number_and_no_address(room: Room) -> None:
     assert "(number not shown)" in told
 
 
+def test_a_viewers_page_leads_to_no_page_that_is_not_for_viewers(room: Room) -> None:
+    room.clock.now = at(60)
+    room.open_page(MAYA, 0)
+    room.started(0)
+    room.stay(MAYA, 1, 50)
+    assert "/sessions/2/carers/" in room.staff_page("")
+    room.sign_in("viewer")
+    told = room.staff_page("")
+    assert "49 min" in told
+    assert "/sessions/2" not in told
+
+
 def test_a_report_on_one_carer_tells_of_nobody_else(room: Room) -> None:
     held_on_friday(room, MAYA, TOM, NEIGHBOUR)
     (meeting,) = room.report(carer=room.carers[MAYA].id)["apart"]

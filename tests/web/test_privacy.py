@@ -194,6 +194,30 @@ def test_a_restricted_carers_verdicts_stand_nowhere_for_others(door: Door) -> No
     assert "absent" in door.call("GET", versions).text
 
 
+@pytest.mark.parametrize("restricted", ["carer-1", "carer-2"])
+def test_nor_do_those_from_the_cohort_that_they_came_from(door: Door, restricted: str) -> None:
+    attends(door, "Maya Patel")
+    door.clock.now = FIRST + timedelta(days=1)
+    came = make_carer(id="carer-2", transferred_from="carer-1")
+    cohort = make_cohort(id="cohort-2", name="Summer 2027", series_ref=None, carers=(came,))
+    with door.database.write() as connection:
+        cohorts.insert_cohort(connection, cohort, {"carer-2": "token-2"})
+
+    def earlier(role: str) -> object:
+        path = "/api/v1/cohorts/cohort-2/attendance"
+        answer = door.client.get(path, headers=door.token(role, "cohort-2")).get_json()
+        return answer["carers"][0]["transferred_from"]
+
+    assert all(earlier(role) for role in ("viewer", "facilitator", "admin"))
+    body = {"restricted": True, "reason": "contests accuracy"}
+    assert door.call("PATCH", f"/carers/{restricted}", json=body).status_code == 200
+    assert [bool(earlier(role)) for role in ("viewer", "facilitator", "admin")] == [
+        False,
+        False,
+        True,
+    ]
+
+
 def test_each_request_stands_in_the_audit_trail(door: Door) -> None:
     refused = door.call(
         "POST", f"{MAYA}/refusals", json={"request": "erasure", "reason": "a claim is pending"}
